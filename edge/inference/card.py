@@ -1,0 +1,209 @@
+"""The model card: everything a runtime must know about a model folder, human-readable, no code.
+
+A model is a folder with a ``card.toml`` and one or more model files that compute the same function::
+
+    esc10-s/
+      card.toml   model.onnx   model.int8.onnx   model.tflite   model.int8.tflite
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from edge.frontend.spec import FrontEndSpec
+
+FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
+TensorName = Annotated[str, Meta(min_length=1, max_length=200)]
+Seconds = Annotated[float, Meta(ge=0, le=3600)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of the card's tables: unknown keys are refused."""
+
+
+class Label(Struct):
+    """A class with its name in a taxonomy."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    scientific: str = ""
+    taxonomy: str = ""
+
+
+class ModelFile(Struct, kw_only=True):
+    """One file of the folder: all files of a card have the same inputs, outputs and states."""
+
+    name: FileName
+    engine: Literal["onnx", "tflite"]
+    precision: Literal["float32", "int8"] = "float32"
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Constant(Struct):
+    """A further input that is fed the same value at every step (Silero's sample rate)."""
+
+    tensor: TensorName
+    value: float | list[float]
+    dtype: Literal["float32", "int32", "int64"] = "float32"
+
+
+class Input(Struct, kw_only=True):
+    """What the graph is fed.
+
+    Attributes
+    ----------
+    kind
+        ``features``: frames of the card's front end. ``waveform``: raw samples, one "frame" a sample.
+    rate
+        Samples per second; equals the front end's where there is one.
+    tensor
+        Name of the input tensor.
+    layout
+        Its axes: B batch = 1, T time, F features, C = 1 channel; ``BTF``, ``BFT``, ``BTFC``, ``BFTC``, ``BCTF``, ``BT``.
+    context
+        Frames of the past put before each chunk (Silero's 64 samples); zeros at reset.
+    constants
+        Further inputs of constant value.
+    """
+
+    kind: Literal["features", "waveform"] = "features"
+    rate: Annotated[int, Meta(ge=1000, le=768_000)]
+    tensor: TensorName
+    layout: Annotated[str, Meta(pattern=r"^[BTFC]{1,4}$")] = "BTF"
+    context: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    constants: list[Constant] = []
+
+
+class State(Struct):
+    """A tensor fed back from step to step: ``next.X`` of one step is ``past.X`` of the next one."""
+
+    input: TensorName
+    output: TensorName
+    shape: list[Annotated[int, Meta(ge=1, le=1_000_000)]]
+    dtype: Literal["float32", "int32", "int64", "int8"] = "float32"
+    initial: float = 0.0
+
+
+class Stateful(Struct, tag_field="mode", tag="stateful"):
+    """One step a chunk, with carried state.
+
+    Attributes
+    ----------
+    chunk
+        Frames fed per step (samples for a waveform).
+    rate
+        Frames per score; divides `chunk`.
+    delay
+        Scores by which the output runs late: the first `delay` scores after a reset are dropped, and as many steps of
+        silence as needed are fed at a flush.
+    states
+        The carried tensors.
+    """
+
+    chunk: Annotated[int, Meta(ge=1, le=1_000_000)]
+    rate: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    delay: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    states: Annotated[list[State], Meta(max_length=512)] = []
+
+
+class Window(Struct, tag_field="mode", tag="window"):
+    """A window that slides over the frames.
+
+    Attributes
+    ----------
+    length, hop
+        In frames (samples for a waveform).
+    normalise
+        Per window: ``none``, ``peak`` (÷ largest magnitude), ``minmax`` (to 0 … 1).
+    """
+
+    length: Annotated[int, Meta(ge=1, le=10_000_000)]
+    hop: Annotated[int, Meta(ge=1, le=10_000_000)]
+    normalise: Literal["none", "peak", "minmax"] = "none"
+
+
+class Output(Struct):
+    """What comes out.
+
+    Attributes
+    ----------
+    scores
+        Tensor of ``[1, T, C]`` frame scores or ``[1, C]`` clip scores.
+    kind
+        ``frame``: one row of scores per `rate` frames of a chunk or spread evenly over a window.
+        ``clip``: one row per chunk or window.
+    activation
+        ``probabilities`` as they are; ``sigmoid`` / ``softmax`` are applied by the runtime to logits.
+    clip
+        Optional tensor of ``[1, C]`` running clip scores beside frame scores.
+    embedding
+        Optional tensor of ``[1, D]`` or ``[1, T, D]``.
+    """
+
+    scores: TensorName
+    kind: Literal["frame", "clip"] = "frame"
+    activation: Literal["probabilities", "sigmoid", "softmax"] = "probabilities"
+    clip: str = ""
+    embedding: str = ""
+
+
+class Rule(Struct):
+    """Decision rule of one class; what is not given comes from the card's default."""
+
+    on: Probability | None = None
+    off: Probability | None = None
+    median: Seconds | None = None
+    min_duration: Seconds | None = None
+    merge_gap: Seconds | None = None
+
+
+class Decode(Struct):
+    """Decision rules in seconds of audio: defaults and per-class overrides.
+
+    Attributes
+    ----------
+    on, off
+        An event needs a score ≥ `on` and extends both ways while scores stay ≥ `off`.
+    median
+        Width of the median filter over scores, seconds; 0 for none.
+    merge_gap
+        Events of a class at most this far apart are one.
+    min_duration
+        Shorter events are dropped (after merging).
+    ignore
+        Labels that never make events (``background``).
+    labels
+        Overrides by label.
+    """
+
+    on: Probability = 0.5
+    off: Probability = 0.3
+    median: Seconds = 0.0
+    min_duration: Seconds = 0.0
+    merge_gap: Seconds = 0.0
+    ignore: list[str] = []
+    labels: dict[str, Rule] = {}
+
+
+class Card(Struct, kw_only=True):
+    """A validated ``card.toml``."""
+
+    format: Literal[1]
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    version: Annotated[str, Meta(pattern=r"^[0-9A-Za-z.+-]{1,40}$")]
+    description: str = ""
+    licence: str
+    attribution: str = ""
+    data: list[str] = []
+    labels: Annotated[list[str | Label], Meta(min_length=1, max_length=20_000)]
+    files: Annotated[list[ModelFile], Meta(min_length=1, max_length=32)]
+    input: Input
+    frontend: FrontEndSpec | None = None
+    frontend_hash: str = ""
+    stream: Stateful | Window
+    output: Output
+    decode: Decode = Decode()
+    metrics: dict[str, float | str] = {}
