@@ -1,10 +1,10 @@
 """The types that flow from a microphone to a subscriber. Read this first.
 
-    source ──AudioBlock──▶ resampler ──AudioBlock──▶ front end ──FeatureBlock──▶ scorer ──ScoreBlock──▶ decoder ──Event──▶
+    source ─AudioBlock─▶ resampler ─AudioBlock─▶ front end ─FeatureBlock─▶ scorer ─ScoreBlock─▶ decoder ─Event─▶
 
-Every block carries its *epoch* (a UUIDv7: one unbroken relation between samples and time) and its *absolute index* within
-it. Stages take blocks and give blocks: ``push(block)``, ``flush()``, ``reset(epoch, start)``. Nothing is silently joined:
-a block whose ``gap`` is not zero says that samples were lost just before it.
+Every block carries its *epoch* (a UUIDv7: one unbroken relation between samples and time) and its *absolute index*
+within it. Stages take and give blocks: ``push(block)``, ``flush()``, ``reset(epoch, start)``. Nothing is silently
+joined: a block whose ``gap`` is not zero says that samples were lost just before it.
 
 Indices count on three grids that share their zero, the start of the epoch:
 

@@ -25,7 +25,7 @@ class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """Base of the card's tables: unknown keys are refused."""
 
 
-class Label(Struct):
+class Label(Struct, frozen=True):
     """A class with its name in a taxonomy."""
 
     name: Annotated[str, Meta(min_length=1, max_length=100)]
@@ -33,7 +33,7 @@ class Label(Struct):
     taxonomy: str = ""
 
 
-class ModelFile(Struct, kw_only=True):
+class ModelFile(Struct, frozen=True, kw_only=True):
     """One file of the folder: all files of a card have the same inputs, outputs and states."""
 
     name: FileName
@@ -42,7 +42,7 @@ class ModelFile(Struct, kw_only=True):
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Constant(Struct):
+class Constant(Struct, frozen=True):
     """A further input that is fed the same value at every step (Silero's sample rate)."""
 
     tensor: TensorName
@@ -50,7 +50,7 @@ class Constant(Struct):
     dtype: Literal["float32", "int32", "int64"] = "float32"
 
 
-class Input(Struct, kw_only=True):
+class Input(Struct, frozen=True, kw_only=True):
     """What the graph is fed.
 
     Attributes
@@ -62,7 +62,7 @@ class Input(Struct, kw_only=True):
     tensor
         Name of the input tensor.
     layout
-        Its axes: B batch = 1, T time, F features, C = 1 channel; ``BTF``, ``BFT``, ``BTFC``, ``BFTC``, ``BCTF``, ``BT``.
+        Its axes: B batch = 1, T time, F features, C = 1 channel; ``BTF``, ``BFTC``, ``BCTF``, ``BT`` …
     context
         Frames of the past put before each chunk (Silero's 64 samples); zeros at reset.
     constants
@@ -77,7 +77,7 @@ class Input(Struct, kw_only=True):
     constants: list[Constant] = []
 
 
-class State(Struct):
+class State(Struct, frozen=True):
     """A tensor fed back from step to step: ``next.X`` of one step is ``past.X`` of the next one."""
 
     input: TensorName
@@ -87,7 +87,7 @@ class State(Struct):
     initial: float = 0.0
 
 
-class Stateful(Struct, tag_field="mode", tag="stateful"):
+class Stateful(Struct, frozen=True, tag_field="mode", tag="stateful"):
     """One step a chunk, with carried state.
 
     Attributes
@@ -109,7 +109,7 @@ class Stateful(Struct, tag_field="mode", tag="stateful"):
     states: Annotated[list[State], Meta(max_length=512)] = []
 
 
-class Window(Struct, tag_field="mode", tag="window"):
+class Window(Struct, frozen=True, tag_field="mode", tag="window"):
     """A window that slides over the frames.
 
     Attributes
@@ -125,7 +125,7 @@ class Window(Struct, tag_field="mode", tag="window"):
     normalise: Literal["none", "peak", "minmax"] = "none"
 
 
-class Output(Struct):
+class Output(Struct, frozen=True):
     """What comes out.
 
     Attributes
@@ -150,7 +150,7 @@ class Output(Struct):
     embedding: str = ""
 
 
-class Rule(Struct):
+class Rule(Struct, frozen=True):
     """Decision rule of one class; what is not given comes from the card's default."""
 
     on: Probability | None = None
@@ -160,7 +160,7 @@ class Rule(Struct):
     merge_gap: Seconds | None = None
 
 
-class Decode(Struct):
+class Decode(Struct, frozen=True):
     """Decision rules in seconds of audio: defaults and per-class overrides.
 
     Attributes
@@ -188,7 +188,7 @@ class Decode(Struct):
     labels: dict[str, Rule] = {}
 
 
-class Card(Struct, kw_only=True):
+class Card(Struct, frozen=True, kw_only=True):
     """A validated ``card.toml``."""
 
     format: Literal[1]
