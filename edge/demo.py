@@ -129,7 +129,7 @@ def sea_waves(rng: Generator, n: int) -> Float32:
     return ((0.25 + breaker) * deep + 0.8 * breaker**1.5 * foam).astype(np.float32)
 
 
-def crackling_fire(rng: Generator, n: int) -> Float32:
+def fire_crackling(rng: Generator, n: int) -> Float32:
     """Crackles, 18 a second with heavy-tailed strength, over a low roar."""
     x = 0.1 * _coloured(rng, n, -1.3, 50.0, 2500.0)
     number = int(18 * n / RATE)
@@ -170,7 +170,7 @@ PROGRAMME: list[tuple[str, Callable[[Generator, int], Float32], float, float]] =
     ("clock_tick", clock_tick, 5.0, 0.03),
     ("helicopter", helicopter, 6.0, 0.12),
     ("sea_waves", sea_waves, 6.0, 0.1),
-    ("crackling_fire", crackling_fire, 5.0, 0.06),
+    ("fire_crackling", fire_crackling, 5.0, 0.06),
     ("chainsaw", chainsaw, 5.0, 0.12),
     ("rooster", rooster, 4.5, 0.1),
 ]
