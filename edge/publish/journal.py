@@ -203,7 +203,9 @@ class Reader:
         if self._value("SELECT 1 FROM streams WHERE stream = ?", stream) is None:
             page.error = f"unknown-stream: no events of {stream!r} here, only of {', '.join(self.streams()) or 'none'}"
         if start < page.oldest:
-            page.error = f"expired: numbers {start} to {page.oldest - 1} are no longer kept, the oldest is {page.oldest}"
+            page.error = (
+                f"expired: numbers {start} to {page.oldest - 1} are no longer kept, the oldest is {page.oldest}"
+            )
         query = "SELECT seq, body FROM events WHERE stream = ? AND seq >= ? ORDER BY seq LIMIT ?"
         size = 0
         for seq, body in self._db.execute(query, (stream, start, limit)):
@@ -227,7 +229,7 @@ class Reader:
             yield
         except sqlite3.Error as error:
             raise JournalError(
-                f"cannot {what} the journal {self.path}: {error}; check the disk's free space and the file's permissions"
+                f"cannot {what} the journal {self.path}: {error}; check free space and the file's permissions"
             ) from error
         except msgspec.ValidationError as error:
             raise JournalError(f"cannot read the journal {self.path}: an event in it is damaged ({error})") from error
