@@ -1,0 +1,1 @@
+"""Commands of the `wheatear` program, one module each."""
