@@ -3,7 +3,7 @@
     frames      | context |---chunk---|
                           | context |---chunk---|            `context` frames of the past before each chunk, zeros first
     states        initial ─▶ step ─▶ step ─▶ …               named outputs fed back as named inputs
-    scores      x x 0 1 2 | 3 4 5 6 7 | …  flush ▶ 8 9       the first `delay` rows are dropped; a flush makes up for
+    scores      x x 0 1 2 | 3 4 5 6 7 | …  flush ▶ 8 9       the first `delay` rows are dropped
 
 At a flush the graph is fed silence until every score whose frames are all real has come out.
 """
