@@ -50,7 +50,7 @@ def write_card(folder, **fields):
 
 
 def write_onnx(path, inputs, outputs, nodes, constants=None, **model):
-    """Write an ONNX model: `inputs` and `outputs` map a name to (dtype, shape), `nodes` are (op, inputs, outputs, attributes)."""
+    """Write an ONNX model; inputs and outputs are name: (dtype, shape), nodes (op, inputs, outputs, attributes)."""
 
     def info(entries):
         return [helper.make_tensor_value_info(n, TYPES[t], shape) for n, (t, shape) in entries.items()]
@@ -68,7 +68,7 @@ def write_onnx(path, inputs, outputs, nodes, constants=None, **model):
 
 
 def write_tflite(path, tensors, ops, inputs, outputs, signature=True):
-    """Write a TFLite model: `tensors` maps a name to (dtype, shape, data or None, scale, zero); `ops` are (op, inputs, outputs)."""
+    """Write a TFLite model; tensors are name: (dtype, shape, data or None, scale, zero), ops (op, inputs, outputs)."""
     model, graph = schema.ModelT(), schema.SubGraphT()
     model.version, model.description, model.buffers, model.operatorCodes = 3, b"test", [schema.BufferT()], []
     graph.name, graph.tensors, graph.operators = b"main", [], []

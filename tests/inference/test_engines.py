@@ -1,3 +1,4 @@
+import contextlib
 import importlib.util
 import os
 import subprocess
@@ -7,12 +8,15 @@ import textwrap
 import numpy as np
 import onnx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from edge.errors import EngineError
 from edge.inference import litert
 from edge.inference.engine import available, open_engine, settle
 from edge.inference.litert import LiteRtEngine
 from edge.inference.onnx import OnnxEngine
+from edge.inference.protobuf import refuse_foreign
 
 
 def random(shape, seed=0):
@@ -94,6 +98,21 @@ def test_onnx_external_data_is_refused_also_in_a_branch(make, tmp_path):
         OnnxEngine(tmp_path / "nested.onnx")
 
 
+@given(st.binary(max_size=200))
+def test_any_bytes_are_walked_or_refused(data):
+    with contextlib.suppress(EngineError):
+        refuse_foreign(data, "here")
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(0, 10_000), byte=st.integers(0, 255))
+def test_a_changed_byte_is_walked_or_refused(make, tmp_path, at, byte):
+    data = bytearray(make.window_onnx(tmp_path / "m.onnx").read_bytes())
+    data[at % len(data)] = byte
+    with contextlib.suppress(EngineError):
+        refuse_foreign(bytes(data), "here")
+
+
 def test_onnx_custom_operators_are_refused(tmp_path):
     node = onnx.helper.make_node("Evil", ["x"], ["y"], domain="com.example")
     info = [onnx.helper.make_tensor_value_info(n, 1, [1]) for n in "xy"]
@@ -101,7 +120,7 @@ def test_onnx_custom_operators_are_refused(tmp_path):
     onnx.save(
         onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("com.example", 1)]), tmp_path / "m.onnx"
     )
-    with pytest.raises(EngineError, match="got custom ones of domain `com.example`"):
+    with pytest.raises(EngineError, match=r"got custom ones of domain `com\.example`"):
         OnnxEngine(tmp_path / "m.onnx")
 
 

@@ -1,3 +1,6 @@
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,9 +22,7 @@ def run(scorer, x, cuts=(), first=0, epoch="e", hop=32):
     """Push `x` cut at `cuts`, flush, and return all blocks."""
     scorer.reset(epoch, first)
     edges = [0, *sorted(min(c, len(x)) for c in cuts), len(x)]
-    blocks = [
-        scorer.push(FeatureBlock(epoch, first + a, hop, 8000, x[a:b])) for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    blocks = [scorer.push(FeatureBlock(epoch, first + a, hop, 8000, x[a:b])) for a, b in pairwise(edges)]
     return [*blocks, scorer.flush()]
 
 
@@ -160,7 +161,7 @@ def test_stateful_scores_are_the_same_bytes_for_any_blocks(lookahead, cuts, coun
 
 def follow_on(blocks):
     """Each block begins where the last one ended."""
-    for one, other in zip(blocks, blocks[1:], strict=False):
+    for one, other in pairwise(blocks):
         assert other.first_frame == one.first_frame + len(one.scores)
 
 
@@ -178,6 +179,14 @@ def test_two_streams_share_an_engine_and_no_state(lookahead):
         got.append(one.push(FeatureBlock("1", a, 32, 8000, x[a : a + 3])).scores)
         two.push(FeatureBlock("2", a, 32, 8000, y[a : a + 3]))
     np.testing.assert_allclose(np.concatenate([*got, one.flush().scores]), offline(x), atol=1e-6)
+
+
+def test_streams_may_run_on_threads_of_their_own(lookahead):
+    clips = [frames(200, seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        results = pool.map(lambda x: joined(run(lookahead.stream(SILENCE), x, range(0, 200, 4))), clips)
+    for x, got in zip(clips, results, strict=True):
+        np.testing.assert_allclose(got, offline(x), atol=1e-6)
 
 
 def test_the_score_grid_stays_absolute_after_a_gap(make, tmp_path):
