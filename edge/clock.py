@@ -104,7 +104,7 @@ class Stamp(NamedTuple):
 
 
 class Line(NamedTuple):
-    """``UTC − sample / rate`` as ``ahead + slope · (sample − first)``, ns; `spread` is how far stamps typically lie off."""
+    """``UTC − sample / rate`` as ``ahead + slope · (sample − first)``, ns; `spread` is how far off stamps lie."""
 
     first: int
     last: int

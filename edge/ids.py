@@ -10,9 +10,9 @@ from edge.clock import Clock
 def uuid7(clock: Clock) -> str:
     """Return a new UUIDv7 in text form.
 
-    Milliseconds since 1970 fill the first 48 bits and the fraction of the millisecond the next 12, so that names sort in
-    the order of their making; 62 bits are chance. Time and chance both come from `clock`: an injected one makes the same
-    names again.
+    Milliseconds since 1970 fill the first 48 bits and the fraction of the millisecond the next 12, so that names
+    sort in the order of their making; 62 bits are chance. Time and chance both come from `clock`: an injected one
+    makes the same names again.
     """
     milliseconds, rest = divmod(clock.utc_ns(), 1_000_000)
     fraction = rest * 4096 // 1_000_000

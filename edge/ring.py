@@ -64,7 +64,7 @@ def _move_code(_typing: Any, to: Any, to_index: Any, source: Any, source_index: 
         target = _cell(context, builder, signature.args[:2], args[:2])
         origin = _cell(context, builder, signature.args[2:], args[2:])
         number = context.cast(builder, args[4], signature.args[4], types.intp)
-        cgutils.raw_memcpy(builder, target, origin, number, 4)
+        cgutils.raw_memcpy(builder, target, origin, number, 4)  # type: ignore[no-untyped-call]
         return context.get_dummy_value()
 
     return types.void(to, to_index, source, source_index, count), build

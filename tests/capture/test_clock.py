@@ -14,7 +14,7 @@ SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
 
 
-def callbacks(clock, rate, seconds, drift, seed=0, block=0.1, lateness=0.005, first=0):
+def callbacks(clock, rate, seconds, drift, *, seed=0, block=0.1, lateness=0.005):
     """Stamp `seconds` of callbacks of a card whose crystal is off by `drift`; return UTC of a sample, the truth."""
 
     def truth(sample):
@@ -22,7 +22,7 @@ def callbacks(clock, rate, seconds, drift, seed=0, block=0.1, lateness=0.005, fi
 
     rng = np.random.default_rng(seed)
     step = int(rate * block)
-    for sample in range(first + step, first + int(seconds * rate), step):
+    for sample in range(step, int(seconds * rate), step):
         late = rng.exponential(lateness) + (0.3 if rng.random() < 0.02 else 0)  # and now and then a busy system
         clock.stamp(sample, truth(sample) + round(late * SECOND))
     return truth
@@ -55,7 +55,7 @@ def test_a_minute_of_stamps_measures_the_crystal():
 @settings(max_examples=25, deadline=None)
 def test_uncertainty_holds_for_any_card(seed, drift, lateness, rate):
     clock = SampleClock(rate)
-    truth = callbacks(clock, rate, 40, drift, seed, lateness=lateness)
+    truth = callbacks(clock, rate, 40, drift, seed=seed, lateness=lateness)
     for second in (1, 20, 39):
         utc, uncertainty = clock.utc_ns(second * rate)
         assert abs(utc - truth(second * rate)) <= uncertainty
