@@ -49,6 +49,11 @@ class Resampler:
         self._drop = 0  # source samples until the grids meet
         self._out = 0  # the model sample that comes out next
 
+    @property
+    def next(self) -> int:
+        """Index at `rate` of the sample that comes out next."""
+        return self._out
+
     def to_source(self, sample: int, up: bool = False) -> int:
         """Source sample at the instant of model sample `sample`, rounded down, or up where `up`."""
         return convert(sample, self.rate, self.source_rate, up)

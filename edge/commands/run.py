@@ -8,10 +8,8 @@ from types import FrameType
 from typing import Any
 
 import click
-import msgspec
 
-from edge.blocks import Event
-from edge.commands.format import human
+from edge.commands.format import human, line
 from edge.config import Config, load, override
 
 
@@ -55,7 +53,7 @@ def run(
       wheatear run --source rtsp://camera.local/audio
     """
     config = override(load(path) if path else Config(), _changes(endpoint, replay, options))
-    show = _json if as_json else _human
+    form = line if as_json else human
     from edge.daemon import Daemon
     from edge.sources.parse import make_source
 
@@ -69,7 +67,7 @@ def run(
             start=config.start or None,
         )
 
-    daemon = Daemon(config, source, publish=not no_publish and (endpoint is not None or _live(config)), show=show)
+    daemon = Daemon(config, source, publish=not no_publish and (endpoint is not None or _live(config)), show=lambda event: click.echo(form(event)))
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature is Python's
         daemon.stop()
@@ -97,15 +95,7 @@ def _changes(endpoint: str | None, replay: str | None, options: dict[str, Any]) 
     if endpoint and endpoint != "default":
         changes["publish.events"] = endpoint
         if not replay:
-            from edge.client import replay_endpoint
+            from edge.publish.zeromq import replay_endpoint
 
             changes["publish.replay"] = replay_endpoint(endpoint)
     return changes
-
-
-def _json(event: Event) -> None:
-    click.echo(msgspec.json.encode(event).decode())
-
-
-def _human(event: Event) -> None:
-    click.echo(human(event))
