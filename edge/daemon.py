@@ -44,8 +44,15 @@ class Daemon:
         Journal and publish events; otherwise they are only shown.
     show
         Called with each event in the moment it is published.
+    linger
+        Seconds for which past events can still be asked for after the source has ended.
     clock
         The time of day; injected by tests and replays.
+
+    Attributes
+    ----------
+    ended
+        Set when the source has ended and all its events were handed over.
     """
 
     def __init__(
@@ -53,15 +60,18 @@ class Daemon:
         config: Config,
         make_source: Callable[[int], Source],
         publish: bool,
-        show: Callable[[Event], object],
+        show: Callable[[Event], None],
+        linger: float = 0.0,
         clock: Clock | None = None,
     ) -> None:
         self.config = config
         self._make_source = make_source
         self._publish = publish
         self._show = show
+        self._linger = linger
         self._clock = clock or SystemClock()
         self._stop = threading.Event()
+        self.ended = threading.Event()
 
     def stop(self) -> None:
         """End the run: open events are ended, the journal is closed."""
@@ -81,6 +91,8 @@ class Daemon:
         try:
             with self._outbox() as submit:
                 self._listen(model, source, submit)
+                self.ended.set()
+                self._stop.wait(self._linger)
         finally:
             source.close()
 

@@ -56,7 +56,8 @@ def _coloured(rng: Generator, n: int, slope: float, low: float = 30.0, high: flo
     f = np.fft.rfftfreq(n, 1 / RATE)
     gain = np.maximum(f, low) ** (slope / 2) / (1 + (low / np.maximum(f, 1e-3)) ** 4) / (1 + (f / high) ** 8)
     x = np.fft.irfft(spectrum * gain, n)
-    return (x / np.sqrt(np.mean(x**2))).astype(np.float32)
+    unit: Float32 = (x / np.sqrt(np.mean(x**2))).astype(np.float32)
+    return unit
 
 
 def _clicks(x: Float32, at: Float32, pitch: Float32, decay: Float32, level: Float32) -> None:
@@ -117,7 +118,8 @@ def helicopter(rng: Generator, n: int) -> Float32:
     slap = np.exp(-phase * 9) + 0.25
     body = _coloured(rng, n, -1.6, 60.0, 1800.0) + 0.25 * _coloured(rng, n, -0.5, 300.0, 5000.0)
     swell = np.exp(-0.5 * ((t - t[-1] / 2) / (0.45 * t[-1])) ** 2)
-    return (swell * slap * body).astype(np.float32)
+    passing: Float32 = (swell * slap * body).astype(np.float32)
+    return passing
 
 
 def sea_waves(rng: Generator, n: int) -> Float32:

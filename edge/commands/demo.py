@@ -6,6 +6,7 @@ import socket
 import tempfile
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -15,6 +16,9 @@ from edge.blocks import Event
 from edge.commands.format import human
 from edge.config import Config, JournalFile, Publish
 from edge.demo import RATE, Truth, scene
+
+if TYPE_CHECKING:
+    from edge.sources.base import Source
 
 
 @click.command()
@@ -45,7 +49,9 @@ def demo(fast: bool, seed: int, model: str, save: Path | None) -> None:
             publish=Publish(*_free_endpoints()),
             journal=JournalFile(path=str(Path(folder) / "demo.journal")),
         )
-        click.echo(f"A scene of {len(samples) / RATE:.0f} s, heard by {model}; events come over {config.publish.events}")
+        click.echo(
+            f"A scene of {len(samples) / RATE:.0f} s, heard by {model}; events come over {config.publish.events}"
+        )
         _report(truth, _hear(config))
 
 
@@ -55,12 +61,12 @@ def _hear(config: Config) -> list[Event]:
     from edge.daemon import Daemon
     from edge.sources.parse import make_source
 
-    def source(rate: int):  # type: ignore[no-untyped-def]  # a Source; its module is imported only here
+    def source(rate: int) -> Source:
         return make_source(config.source, rate_hint=rate, realtime=config.realtime)
 
     published: list[Event] = []
     heard: list[Event] = []
-    daemon = Daemon(config, source, publish=True, show=published.append, linger=True)
+    daemon = Daemon(config, source, publish=True, show=published.append, linger=5.0)
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -70,10 +76,10 @@ def _hear(config: Config) -> list[Event]:
             failures.append(error)
 
     thread = threading.Thread(target=run, name="daemon")
-    with Subscriber(config.publish.events, replay=config.publish.replay, timeout=0.5) as events:
+    with Subscriber(config.publish.events, config.publish.replay, since=1, timeout=0.2) as events:
         thread.start()
         try:
-            while thread.is_alive() and (not daemon.finished or len(heard) < len(published)):
+            while thread.is_alive() and not (daemon.ended.is_set() and len(heard) == len(published)):
                 for event in events:
                     heard.append(event)
                     click.echo(human(event))
@@ -127,6 +133,6 @@ def _report(truth: list[Truth], heard: list[Event]) -> None:
             f"{max(e.peak or 0 for e in hits):.2f}" if hits else "",
         )
     for e in (e for e in ends if e.id not in explained):
-        table.add_row("–", "", "", str(e.label), f"{e.onset_s:.1f}", f"{e.offset_s or 0:.1f}", f"{e.peak:.2f}")
+        table.add_row("none", "", "", str(e.label), f"{e.onset_s:.1f}", f"{e.offset_s or 0:.1f}", f"{e.peak:.2f}")
     Console().print(table)
     click.echo(f"{found} of {len(truth)} truths found, {len(ends) - len(explained)} detections without a truth")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge.commands.format import human, line
 from edge.config import Config, load, override
+
+if TYPE_CHECKING:
+    from edge.sources.base import Source
 
 
 @click.command()
@@ -36,9 +39,16 @@ from edge.config import Config, load, override
 @click.option("--stream", help="Name of this stream in topics and events.")
 @click.option("--engine", type=click.Choice(["onnx", "tflite"]), help="Inference runtime to prefer.")
 @click.option("--precision", type=click.Choice(["float32", "int8"]), help="Model file to prefer.")
+@click.option("--linger", default=0.0, metavar="SECONDS", help="Answer replay for so long after the end of a file.")
 @click.option("--journal", type=click.Path(path_type=Path), help="The journal's file.")
 def run(
-    path: Path | None, endpoint: str | None, no_publish: bool, replay: str | None, as_json: bool, **options: Any
+    path: Path | None,
+    endpoint: str | None,
+    no_publish: bool,
+    replay: str | None,
+    as_json: bool,
+    linger: float,
+    **options: Any,
 ) -> None:
     """Listen, and publish what sounds and when.
 
@@ -55,9 +65,9 @@ def run(
     config = override(load(path) if path else Config(), _changes(endpoint, replay, options))
     form = line if as_json else human
     from edge.daemon import Daemon
-    from edge.sources.parse import make_source
+    from edge.sources.parse import kind_of, make_source
 
-    def source(rate: int) -> Any:
+    def source(rate: int) -> Source:
         return make_source(
             config.source,
             rate_hint=rate,
@@ -67,7 +77,12 @@ def run(
             start=config.start or None,
         )
 
-    daemon = Daemon(config, source, publish=not no_publish and (endpoint is not None or _live(config)), show=lambda event: click.echo(form(event)))
+    daemon = Daemon(
+        config,
+        source,
+        publish=not no_publish and (endpoint is not None or _live(config)),
+        show=lambda event: click.echo(form(event)),
+    )
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature is Python's
         daemon.stop()
@@ -75,12 +90,6 @@ def run(
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     daemon.run()
-
-
-def _live(config: Config) -> bool:
-    from edge.sources.parse import is_file
-
-    return not is_file(config.source)
 
 
 def _changes(endpoint: str | None, replay: str | None, options: dict[str, Any]) -> dict[str, Any]:

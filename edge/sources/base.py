@@ -39,6 +39,8 @@ class Source(Protocol):
         Samples per second; known once open.
     live
         Sound that happens now and does not wait; otherwise nothing is ever lost, the source waits for the ring.
+    reconnects
+        After a loss it may come back: opening it again makes sense.
     start_utc_ns
         UTC of sample 0 where the sound itself tells it (files).
     frames
@@ -50,6 +52,7 @@ class Source(Protocol):
     name: str
     rate: int
     live: bool
+    reconnects: bool
     start_utc_ns: int | None
     frames: int | None
     bad_samples: int
@@ -81,6 +84,7 @@ class BaseSource:
     """
 
     floor_ns = FLOOR_NS
+    reconnects = False
 
     def __init__(self, name: str, *, live: bool) -> None:
         self.name = printable(name)

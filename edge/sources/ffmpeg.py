@@ -43,6 +43,7 @@ class FfmpegSource(ThreadSource):
     """
 
     floor_ns = NETWORK_FLOOR_NS
+    reconnects = True
 
     def __init__(self, url: str, *, channel: Channel = "mix", silence_s: float = SILENCE_S) -> None:
         super().__init__(redact(url), live=True)

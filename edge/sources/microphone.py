@@ -53,6 +53,8 @@ class MicrophoneSource(BaseSource):
         Seconds without a callback after which the device counts as lost.
     """
 
+    reconnects = True
+
     def __init__(
         self,
         device: int | str | None = None,
