@@ -80,8 +80,9 @@ def run(
     daemon = Daemon(
         config,
         source,
-        publish=not no_publish and (endpoint is not None or _live(config)),
+        publish=not no_publish and (endpoint is not None or kind_of(config.source)[0] != "file"),
         show=lambda event: click.echo(form(event)),
+        linger=linger,
     )
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature is Python's
