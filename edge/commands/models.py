@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from edge.errors import WheatearError
+from edge.commands import Command
 from edge.inference import check, store
 from edge.inference.card import Card, Stateful
 
@@ -25,28 +23,13 @@ Examples:
 """
 
 
-def _reported(command: Callable[..., None]) -> Callable[..., None]:
-    """Print Wheatear's own errors as one line and leave with their exit code."""
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except WheatearError as error:
-            click.echo(f"Error: {error}", err=True)
-            raise SystemExit(error.exit_code) from None
-
-    return run
-
-
 @click.group(epilog=EXAMPLES)
 def models() -> None:
     """List, show, check and add models. A model is a folder with a card.toml and its model files."""
 
 
-@models.command("list", epilog="\b\nExample:\n  wheatear models list --json")
+@models.command("list", cls=Command, epilog="\b\nExample:\n  wheatear models list --json")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array instead of lines.")
-@_reported
 def list_(as_json: bool) -> None:
     """List the built-in and the added models."""
     entries = store.list()
@@ -63,10 +46,11 @@ def list_(as_json: bool) -> None:
         click.echo("no models; add one with `wheatear models add FOLDER`", err=True)
 
 
-@models.command(epilog="\b\nExamples:\n  wheatear models show esc10-s\n  wheatear models show ./my-model --json")
+@models.command(
+    cls=Command, epilog="\b\nExamples:\n  wheatear models show esc10-s\n  wheatear models show ./my-model --json"
+)
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="The whole card as JSON.")
-@_reported
 def show(name: str, as_json: bool) -> None:
     """Show the card of model NAME (or of a folder)."""
     folder = store.find(name)
@@ -79,9 +63,8 @@ def show(name: str, as_json: bool) -> None:
         click.echo(f"{key:<12} {value}")
 
 
-@models.command("check", epilog="\b\nExample:\n  wheatear models check ./my-model")
+@models.command("check", cls=Command, epilog="\b\nExample:\n  wheatear models check ./my-model")
 @click.argument("folder", type=click.Path(path_type=Path))
-@_reported
 def check_(folder: Path) -> None:
     """Check that the model in FOLDER can be trusted and run."""
     folder = folder.resolve()
@@ -90,10 +73,11 @@ def check_(folder: Path) -> None:
     click.echo(f"{card.name} {card.version}: card, {len(card.files)} file(s) and graphs agree")
 
 
-@models.command(epilog="\b\nExamples:\n  wheatear models add ./my-model\n  wheatear models add ./my-model --replace")
+@models.command(
+    cls=Command, epilog="\b\nExamples:\n  wheatear models add ./my-model\n  wheatear models add ./my-model --replace"
+)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--replace", is_flag=True, help="Take the place of an added model of the same name.")
-@_reported
 def add(folder: Path, replace: bool) -> None:
     """Check the model in FOLDER and copy it to the user's models."""
     target = store.add(folder, replace)
