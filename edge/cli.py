@@ -95,9 +95,7 @@ def main() -> None:
     """Entry point: one line and an exit code for every error a user can do something about."""
     _private_numba_cache()
     try:
-        cli(standalone_mode=False)
-    except click.exceptions.Exit as exit_:
-        sys.exit(exit_.exit_code)
+        sys.exit(cli(standalone_mode=False))  # None, or the code of `ctx.exit`
     except click.Abort:
         sys.exit(0)
     except click.ClickException as error:
