@@ -7,6 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from edge.blocks import Float32
 from edge.clock import SECOND, Clock
 from edge.errors import SourceError
 from edge.sources.base import Channel, Feed, ThreadSource, check_format, printable, to_mono
@@ -79,20 +82,23 @@ class SoundFileSource(ThreadSource):
         self.floor_ns = 0 if self._given is not None else WHOLE_SECOND_NS
 
     def deliver(self, feed: Feed) -> None:
-        """Read block by block to the end."""
+        """Read block by block to the end.
+
+        Raises
+        ------
+        SourceError
+            Where there is less than the header promised; what there is has been delivered.
+        """
         began = feed.clock.monotonic_ns()
         size = max(BLOCK_SAMPLES // self._file.channels, 1)
         if self._realtime:
             size = max(int(self.rate * REALTIME_BLOCK_S), 1)
-        going = True
-        while going and not self.stop.is_set():
-            frames = self._file.read(size, dtype="float32", always_2d=True)
-            if not len(frames):
-                break
+        while len(frames := self._read(size, feed.index)):
             if self._realtime:
                 self._pace(feed.clock, began + (feed.index + len(frames)) * SECOND // self.rate)
-            going = feed.put(to_mono(frames, self._channel), wait=True, stamp=False)
-        if not self.stop.is_set() and feed.index < self._promised:
+            if self.stop.is_set() or not feed.put(to_mono(frames, self._channel), wait=True, stamp=False):
+                return
+        if feed.index < self._promised:
             raise SourceError(
                 f"{self._where}: is truncated: expected {self._promised} samples, got {feed.index}, all of which "
                 "were read; copy it again if the original is longer"
@@ -102,6 +108,17 @@ class SoundFileSource(ThreadSource):
         """Close the file."""
         if self._file is not None:
             self._file.close()
+
+    def _read(self, size: int, index: int) -> Float32:
+        """Return the next frames ``[N, C]``; where the file is damaged, those before the damage."""
+        import soundfile
+
+        frames = np.empty((size, self._file.channels), np.float32)
+        try:
+            got: Float32 = self._file.read(out=frames)
+        except soundfile.LibsndfileError:
+            return frames[: max(self._file.tell() - index, 0)]
+        return got
 
     def _pace(self, clock: Clock, due: int) -> None:
         while (wait := due - clock.monotonic_ns()) > 0 and not self.stop.is_set():
