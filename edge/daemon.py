@@ -103,12 +103,14 @@ class Daemon:
             return
         config, to = self.config, self.config.publish
         with ExitStack() as stack:
-            journal = Journal(config.journal_path, config.device_name)
-            stack.callback(journal.close)
-            publisher = Publisher(to.events, config.device_name, to.allow_remote)
-            stack.callback(publisher.close)
-            stack.enter_context(ReplayServer(config.journal_path, to.replay, to.allow_remote))
-            interrupted = journal.open_events(config.stream_name)
+            with ExitStack() as opened:
+                journal = Journal(config.journal_path, config.device_name)
+                opened.callback(journal.close)
+                publisher = Publisher(to.events, config.device_name, to.allow_remote)
+                opened.callback(publisher.close)
+                stack.enter_context(ReplayServer(config.journal_path, to.replay, to.allow_remote))
+                interrupted = journal.open_events(config.stream_name)
+                opened.pop_all()  # the outbox takes them over
             outbox = stack.enter_context(
                 Outbox(
                     journal,

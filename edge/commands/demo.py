@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--fast", is_flag=True, help="As fast as it can instead of in real time.")
 @click.option("--seed", default=0, show_default=True, help="Another seed, another scene.")
-@click.option("--model", default=Config.model, show_default=True, help="A model's name or folder.")
+@click.option("--model", default=Config().model, show_default=True, help="A model's name or folder.")
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the scene to a WAV file, too.")
 def demo(fast: bool, seed: int, model: str, save: Path | None) -> None:
     """Hear a synthesised scene for a minute and compare what was detected with what was there.
