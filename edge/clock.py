@@ -177,6 +177,7 @@ class Fit:
         self._bins: tuple[Stamp, ...] = ()
         self._best: Stamp | None = None
         self._doubt = EARLY_NS
+        self._fitted: tuple[tuple[Stamp, ...], Line] | None = None
 
     def stamp(self, sample: int, utc_ns: int) -> None:
         """Keep the stamp if it is the earliest of its second."""
@@ -209,10 +210,16 @@ class Fit:
             line = earliest(stamps)
             doubt = self._doubt + UNKNOWN_DRIFT * abs(sample - line.first) * SECOND / self._rate
         else:
-            line = envelope(stamps)
+            line = self._envelope(stamps)
             outside = max(line.first - sample, sample - line.last, 0)
             doubt = 2 * line.spread + KNOWN_DRIFT * outside * SECOND / self._rate
         return elapsed + line.ahead + round(line.slope * (sample - line.first)), self._floor + round(doubt)
+
+    def _envelope(self, stamps: tuple[Stamp, ...]) -> Line:
+        """The envelope, computed once for every new second."""
+        if self._fitted is None or self._fitted[0] is not stamps:
+            self._fitted = (stamps, envelope(stamps))
+        return self._fitted[1]
 
 
 def earliest(stamps: tuple[Stamp, ...]) -> Line:

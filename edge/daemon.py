@@ -167,11 +167,13 @@ class Daemon:
         reason = "gap"
         source.start(ring, self._clock, clock)
         try:
-            while not self._stop.is_set() and not ring.ended:
+            while not self._stop.is_set():
                 block = ring.read(block_size, timeout=0.2)
                 if block is not None:
                     for event in pipeline.push(block):
                         submit(event)
+                elif ring.ended:
+                    break
             reason = "stop"
         finally:
             source.close()

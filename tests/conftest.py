@@ -2,11 +2,9 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +21,13 @@ pcm.mic { type pulse; device mic; hint { show on; description "virtual microphon
 """
 
 
-@dataclass
+MODULES = (
+    "module-native-protocol-unix socket={home}/socket auth-anonymous=1",
+    "module-null-sink sink_name=virtual rate=16000 channels=1 format=s16le",
+    "module-remap-source master=virtual.monitor source_name=mic",
+)
+
+
 class PulseMicrophone:
     """A microphone named ``mic``, the default one.
 
@@ -33,22 +37,48 @@ class PulseMicrophone:
         Environment of programs that shall hear it.
     """
 
-    env: dict[str, str]
-    server: subprocess.Popen
-    players: list[subprocess.Popen]
+    def __init__(self, home, env):
+        self.env = env
+        self._home = home
+        self._server = None
+        self._helpers = []
+
+    def plug_in(self):
+        """Start the server and wait until it answers."""
+        (self._home / ".asoundrc").write_text(ASOUNDRC)
+        command = [
+            "pulseaudio",
+            "-n",
+            "--daemonize=no",
+            "--exit-idle-time=-1",
+            "--use-pid-file=no",
+            "--disable-shm=yes",
+        ]
+        command += ["--high-priority=no", "--realtime=no", f"--log-target=file:{self._home}/log"]
+        for module in MODULES:
+            command += ["-L", module.format(home=self._home)]
+        self._server = subprocess.Popen(command, env=self.env)
+        until(lambda: subprocess.run(["pactl", "info"], env=self.env, capture_output=True).returncode == 0)
+        subprocess.run(["pactl", "set-default-source", "mic"], env=self.env, check=True)
+        # A recorder with a low latency keeps the null sink awake, else the first block comes seconds late.
+        self._help(["parec", "--device=mic", "--latency-msec=10", "--raw"], stdout=subprocess.DEVNULL)
 
     def play(self, samples, rate):
         """Let the microphone hear float32 samples ``[N]``; returns at once."""
-        path = Path(self.env["HOME"], f"{len(self.players)}.raw")
+        path = self._home / f"{len(self._helpers)}.raw"
         path.write_bytes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
         command = ["pacat", "--playback", "--raw", f"--rate={rate}", "--channels=1", "--format=s16le"]
-        command += ["--device=virtual", "--latency-msec=50", str(path)]
-        self.players.append(subprocess.Popen(command, env=self.env))
+        self._help([*command, "--device=virtual", "--latency-msec=50", str(path)])
 
     def kill(self):
-        """Pull the plug."""
-        self.server.kill()
-        self.server.wait()
+        """Pull the plug; `plug_in` puts it back."""
+        for process in [*self._helpers, self._server]:
+            process.kill()
+            process.wait()
+        (self._home / "socket").unlink(missing_ok=True)
+
+    def _help(self, command, **options):
+        self._helpers.append(subprocess.Popen(command, env=self.env, **options))
 
 
 def plugin_exists():
@@ -76,40 +106,12 @@ def pulse_microphone(monkeypatch):
     if not (all(map(shutil.which, TOOLS)) and plugin_exists() and portaudio_exists()):
         pytest.skip(MISSING)
     with tempfile.TemporaryDirectory(prefix="pulse") as folder:  # short: a socket's path has 107 characters
-        home = Path(folder)
-        socket = home / "socket"
-        for name, value in {"HOME": home, "XDG_RUNTIME_DIR": home, "PULSE_SERVER": f"unix:{socket}"}.items():
-            monkeypatch.setenv(name, str(value))
-        monkeypatch.setenv("PULSE_COOKIE", str(home / "cookie"))
-        (home / ".asoundrc").write_text(ASOUNDRC)
-        command = [
-            "pulseaudio",
-            "-n",
-            "--daemonize=no",
-            "--exit-idle-time=-1",
-            "--use-pid-file=no",
-            "--disable-shm=yes",
-        ]
-        command += ["--high-priority=no", "--realtime=no", f"--log-target=file:{home}/log"]
-        for module in (
-            f"module-native-protocol-unix socket={socket} auth-anonymous=1",
-            "module-null-sink sink_name=virtual rate=16000 channels=1 format=s16le",
-            "module-remap-source master=virtual.monitor source_name=mic",
-        ):
-            command += ["-L", module]
-        env = dict(os.environ)
-        server = subprocess.Popen(command, env=env)
-        # A recorder with a low latency keeps the null sink awake, else the first block comes seconds late.
-        recorder = None
-        microphone = PulseMicrophone(env, server, [])
+        variables = {"HOME": folder, "XDG_RUNTIME_DIR": folder, "PULSE_SERVER": f"unix:{folder}/socket"}
+        for name, value in {**variables, "PULSE_COOKIE": f"{folder}/cookie"}.items():
+            monkeypatch.setenv(name, value)
+        microphone = PulseMicrophone(Path(folder), dict(os.environ))
         try:
-            until(lambda: subprocess.run(["pactl", "info"], env=env, capture_output=True).returncode == 0)
-            subprocess.run(["pactl", "set-default-source", "mic"], env=env, check=True)
-            recorder = subprocess.Popen(
-                ["parec", "--device=mic", "--latency-msec=10", "--raw"], env=env, stdout=subprocess.DEVNULL
-            )
+            microphone.plug_in()
             yield microphone
         finally:
-            for process in filter(None, [*microphone.players, recorder, server]):
-                process.send_signal(signal.SIGKILL)
-                process.wait()
+            microphone.kill()

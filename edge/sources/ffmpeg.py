@@ -43,7 +43,7 @@ class FfmpegSource(ThreadSource):
     """
 
     floor_ns = NETWORK_FLOOR_NS
-    reconnects = True
+    reconnects = True  # until it turns out to have an end
 
     def __init__(self, url: str, *, channel: Channel = "mix", silence_s: float = SILENCE_S) -> None:
         super().__init__(redact(url), live=True)
@@ -163,7 +163,7 @@ class FfmpegSource(ThreadSource):
 
     def _note(self, line: str) -> None:
         if found := re.search(r"\bDuration: (N/A|[\d:.]+)", line):
-            self.live = found[1] == "N/A"
+            self.live = self.reconnects = found[1] == "N/A"
         if found := re.search(r"\[(?:error|fatal|panic)\] (.+)", line):
             self._problem = printable(redact(found[1].replace(self._url, self.name)))
 

@@ -21,6 +21,7 @@ from edge.sources.base import BaseSource, Channel, Feed, check_format, printable
 LATENCY_S = 0.1  # room for a busy system; nothing here needs less
 SILENCE_S = 10.0
 WATCH_S = 0.25
+BUFFER_NS = 25_000_000  # what a sound server holds back, unseen by stamps (PulseAudio: 14 ms measured)
 
 _portaudio_lock = threading.RLock()  # PortAudio opens and closes in one thread at a time
 _open_streams: set[int] = set()
@@ -53,6 +54,7 @@ class MicrophoneSource(BaseSource):
         Seconds without a callback after which the device counts as lost.
     """
 
+    floor_ns = BUFFER_NS
     reconnects = True
 
     def __init__(

@@ -179,7 +179,7 @@ def test_every_sample_is_delivered_once_or_counted(capacity, operations):
 @pytest.mark.parametrize("rate", [16_000, 384_000])
 def test_two_threads_tear_nothing(rate):
     ring = Ring(1000, rate)
-    total = 3_000_000
+    total = 400_000
 
     def produce():
         sizes = np.random.default_rng(1).integers(1, 700, 100_000)

@@ -25,7 +25,22 @@ def wheatear(*arguments, **kwargs):
     return subprocess.run(command, capture_output=True, text=True, timeout=60, **kwargs)
 
 
-def start(*arguments, **kwargs):
+@pytest.fixture
+def start():
+    """Start a daemon that does not outlive the test."""
+    daemons = []
+
+    def begin(*arguments, **kwargs):
+        daemons.append(_start(*arguments, **kwargs))
+        return daemons[-1]
+
+    yield begin
+    for daemon in daemons:
+        daemon.kill()
+        daemon.communicate()
+
+
+def _start(*arguments, **kwargs):
     command = [sys.executable, "-c", "from edge.cli import main; main()", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
 
@@ -99,7 +114,7 @@ def test_a_start_time_gives_utc(wav):
     assert events_of(result.stdout)[0]["onset_utc"].startswith("2026-05-01T04:30:0")
 
 
-def test_two_late_joiners_see_every_event_in_order(wav, live):
+def test_two_late_joiners_see_every_event_in_order(start, wav, live):
     endpoint, options, path = live
     daemon = start("run", "--source", wav, "--linger", "30", *options)
     assert b"rain" in daemon.stdout.readline()
@@ -117,7 +132,7 @@ def test_two_late_joiners_see_every_event_in_order(wav, live):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_open_events_and_exits_cleanly(tmp_path, live, number):
+def test_a_signal_ends_open_events_and_exits_cleanly(start, tmp_path, live, number):
     path = tmp_path / "rain.wav"
     soundfile.write(path, np.tile(SAMPLES[2 * RATE : 7 * RATE], 12), RATE)
     _, options, journal = live
@@ -133,7 +148,7 @@ def test_a_signal_ends_open_events_and_exits_cleanly(tmp_path, live, number):
     assert journalled(journal) == events
 
 
-def test_kill_9_loses_nothing_that_was_seen_and_reuses_no_number(tmp_path, live):
+def test_kill_9_loses_nothing_that_was_seen_and_reuses_no_number(start, tmp_path, live):
     path = tmp_path / "rain.wav"
     soundfile.write(path, np.tile(SAMPLES[2 * RATE : 7 * RATE], 12), RATE)
     endpoint, options, journal = live
@@ -158,24 +173,23 @@ def test_kill_9_loses_nothing_that_was_seen_and_reuses_no_number(tmp_path, live)
     assert [ended[e.id] for e in seen if e.type == "begin"] == ["interrupted"] * 2
 
 
-def test_the_microphone(pulse_microphone, live):
+def test_the_microphone(start, pulse_microphone, live):
     endpoint, options, _ = live
     daemon = start("run", "--realtime", *options, env={**os.environ, **pulse_microphone.env})
-    try:
-        with Subscriber(endpoint, since=1, timeout=20) as subscriber:
-            time.sleep(3)
-            pulse_microphone.play(SAMPLES[RATE : 8 * RATE], RATE)
-            before = time.time_ns()
-            event = next(e for e in subscriber if e.type == "begin")
-            assert event.stream == "mic"
-            assert event.durable
-            assert abs(event.onset_utc_ns - before) < 10e9
-            pulse_microphone.kill()
-            lost = next(e for e in subscriber if e.type == "lost")
-            assert "mic" in lost.stream
-    finally:
-        daemon.send_signal(signal.SIGTERM)
-        _, err = daemon.communicate(timeout=20)
+    with Subscriber(endpoint, since=1, timeout=30) as subscriber:
+        pulse_microphone.play(np.tile(SAMPLES[RATE : 8 * RATE], 6), RATE)
+        before = time.time_ns()
+        event = next(e for e in subscriber if e.type == "begin")
+        assert (event.stream, event.durable) == ("mic", True)
+        assert abs(event.onset_utc_ns - before) < 20e9
+        assert event.utc_uncertainty_ns < 1e9
+        pulse_microphone.kill()
+        assert next(e for e in subscriber if e.type == "end").reason == "gap"
+        assert next(e for e in subscriber if e.type == "lost").reason
+        pulse_microphone.plug_in()
+        assert next(e for e in subscriber if e.type == "resumed").reason
+    daemon.send_signal(signal.SIGTERM)
+    _, err = daemon.communicate(timeout=20)
     assert daemon.returncode == 0
     assert b"Traceback" not in err
 
