@@ -29,7 +29,7 @@ import msgspec
 from edge.blocks import Event
 from edge.errors import WireError
 from edge.publish.journal import PAGE_LIMIT, Page
-from edge.publish.zeromq import DEFAULT_ENDPOINT, KEEPALIVE_MS, TOPIC_ROOT, Heartbeat, replay_endpoint
+from edge.publish.zeromq import DEFAULT_ENDPOINT, KEEPALIVE_MS, TOPIC_ROOT, Heartbeat, replay_endpoint, split_endpoint
 
 if TYPE_CHECKING:
     import zmq
@@ -171,6 +171,7 @@ class Subscriber:
     def _connect(self, kind: int, endpoint: str, size: int) -> zmq.Socket[bytes]:
         import zmq
 
+        split_endpoint(endpoint)
         socket = self._context.socket(kind)
         for option, value in {
             zmq.IPV6: int("[" in endpoint),

@@ -434,8 +434,9 @@ def _make_private(path: Path) -> int:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(path.with_name(path.name + "-lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
+        why = "it is a file" if isinstance(error, FileExistsError) else error.strerror
         raise JournalError(
-            f"cannot write a journal in {path.parent}: {error.strerror}; make the folder writable or choose another one"
+            f"cannot write a journal in {path.parent}: {why}; make the folder writable or choose another one"
         ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
