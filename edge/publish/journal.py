@@ -196,6 +196,7 @@ class Reader:
                 self._db.execute("COMMIT")
 
     def _page(self, stream: str, log: str, start: int, limit: int) -> Page:
+        start = max(1, start)
         page = Page(log=self.log, stream=stream, next=start, head=self.head(stream), oldest=self.oldest(stream))
         if log not in ("", self.log):
             page.error = f"unknown-log: this journal is {self.log}, not {log}; that one was set aside or never here"
@@ -398,7 +399,7 @@ class Journal(Reader):
             return self._db.execute("DELETE FROM events WHERE n <= ?", (last,)).rowcount
 
     def close(self) -> None:
-        """Give unused numbers back, fold the WAL into the file and close it."""
+        """Give unused numbers back and close the file, for others to open."""
         try:
             with suppress(JournalError), self._transaction():
                 self._db.executemany(
