@@ -29,7 +29,7 @@ import msgspec
 from edge.blocks import Event
 from edge.errors import WireError
 from edge.publish.journal import PAGE_LIMIT, Page
-from edge.publish.zeromq import DEFAULT_ENDPOINT, KEEPALIVE_MS, TOPIC_ROOT, Heartbeat, replay_endpoint
+from edge.publish.zeromq import DEFAULT_ENDPOINT, KEEPALIVE_MS, TOPIC_ROOT, Heartbeat, replay_endpoint, split_endpoint
 
 if TYPE_CHECKING:
     import zmq
@@ -111,7 +111,7 @@ class Subscriber:
         self.endpoint = endpoint
         self.replay = replay or replay_endpoint(endpoint)
         self.timeout = timeout
-        self._labels = frozenset(labels or ())
+        self._labels = frozenset([labels] if isinstance(labels, str) else labels or ())
         self._stream = stream
         self._since = Cursor(since) if isinstance(since, int) else since
         self._next: dict[tuple[str, str, str], int] = {}  # (device, stream, log) → number expected
@@ -164,13 +164,12 @@ class Subscriber:
                 watch.check()
 
     def _wanted(self, event: Event) -> bool:
-        if self._stream is not None and event.stream != self._stream:
-            return False
         return not self._labels or event.label is None or event.label in self._labels
 
     def _connect(self, kind: int, endpoint: str, size: int) -> zmq.Socket[bytes]:
         import zmq
 
+        split_endpoint(endpoint)
         socket = self._context.socket(kind)
         for option, value in {
             zmq.IPV6: int("[" in endpoint),
@@ -194,11 +193,13 @@ class Subscriber:
     def _follow(self, message: list[bytes]) -> Iterator[Event]:
         """What one message leads to: itself, and before it whatever was missed."""
         said = _decode(message)
+        if said is None or self._stream not in (None, said.stream):
+            return
         if isinstance(said, Heartbeat):
             yield from self._fill(said, said.last_seq + 1)
-        elif said is not None and said.seq == 0:
+        elif said.seq == 0:
             yield said  # the journal fails for long and the device has run out of numbers
-        elif said is not None:
+        else:
             yield from self._fill(said, said.seq)
             key = _key(said)
             if said.seq >= self._next[key]:
@@ -245,7 +246,9 @@ class Subscriber:
         elif since is None or since.stream not in ("", said.stream):
             start = stop
         elif since.log in ("", said.log):
-            start = max(1, min(since.seq, stop))
+            start = max(1, since.seq)
+            if start > stop:
+                logger.warning("stream %s is at %d: what comes before %d is left out", said.stream, stop - 1, start)
         else:
             start = 1
             yield _lost(said, since.seq, None, f"log {since.log} was set aside and {said.log} began")
@@ -289,7 +292,7 @@ class _Silence:
         if not self._warned and time.monotonic() - self._since >= SILENCE_S:
             self._warned = True
             logger.warning(
-                "nothing heard from %s for %.0f s: is `wheatear run` up there? waiting", self._endpoint, SILENCE_S
+                "nothing heard from %s for %g s: is `wheatear run` up there? waiting", self._endpoint, SILENCE_S
             )
 
     def over(self) -> None:

@@ -38,11 +38,11 @@ def human(event: Event) -> str:
     '+00:00:00.500            mic         end      rain                        2.00 s  0.93  #7'
     """
     number = f"#{event.seq}" if event.seq else "-"
-    if event.type != "gap" and not event.durable and event.seq:
+    if event.seq and not event.durable:
         number += " not journalled"
     head = f"{clock(event)} {plain(event.stream):<11} {event.type:<8} "
     if event.label is None:
-        return f"{head}{plain(event.reason or ''):<44} {number}"
+        return f"{head}{plain(event.reason or ''):<40}  {number}"
     duration = "" if event.offset_s is None else f"{event.offset_s - event.onset_s:.2f} s"
     peak = "" if event.peak is None else f"{event.peak:.2f}"
     return f"{head}{plain(event.label):<22} {duration:>11} {peak:>5}  {number}"

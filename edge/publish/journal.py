@@ -196,6 +196,7 @@ class Reader:
                 self._db.execute("COMMIT")
 
     def _page(self, stream: str, log: str, start: int, limit: int) -> Page:
+        start = max(1, start)
         page = Page(log=self.log, stream=stream, next=start, head=self.head(stream), oldest=self.oldest(stream))
         if log not in ("", self.log):
             page.error = f"unknown-log: this journal is {self.log}, not {log}; that one was set aside or never here"
@@ -398,7 +399,7 @@ class Journal(Reader):
             return self._db.execute("DELETE FROM events WHERE n <= ?", (last,)).rowcount
 
     def close(self) -> None:
-        """Give unused numbers back, fold the WAL into the file and close it."""
+        """Give unused numbers back and close the file, for others to open."""
         try:
             with suppress(JournalError), self._transaction():
                 self._db.executemany(
@@ -434,8 +435,9 @@ def _make_private(path: Path) -> int:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(path.with_name(path.name + "-lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
+        why = "it is a file" if isinstance(error, FileExistsError) else error.strerror
         raise JournalError(
-            f"cannot write a journal in {path.parent}: {error.strerror}; make the folder writable or choose another one"
+            f"cannot write a journal in {path.parent}: {why}; make the folder writable or choose another one"
         ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -115,8 +115,8 @@ class Outbox:
 
         Raises
         ------
-        TypeError
-            The event has something in its ``detail`` that JSON does not know.
+        TypeError, ValueError
+            The event has something in it that JSON cannot say.
         """
         msgspec.json.encode(event)  # an event that has no JSON fails where it was made, not in the outbox
         with self._lock:

@@ -34,6 +34,7 @@ MAX_SUBSCRIPTION = 255  # bytes
 MAX_SUBSCRIPTIONS = 1_000  # different ones at a time
 MAX_MESSAGE = 1_024  # bytes of what a subscriber may send
 KEEPALIVE_MS = 5_000
+LAST_PORT = 65_535
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,14 +81,33 @@ def replay_endpoint(endpoint: str) -> str:
     >>> replay_endpoint("tcp://127.0.0.1:5556"), replay_endpoint("ipc:///run/wheatear/events")
     ('tcp://127.0.0.1:5557', 'ipc:///run/wheatear/events-replay')
     """
-    if not endpoint.startswith("tcp://"):
+    scheme, host, port = split_endpoint(endpoint)
+    if scheme != "tcp":
         return endpoint + "-replay"
-    host, _, port = endpoint.rpartition(":")
     if port == "*":
         return endpoint
-    if not port.isdecimal() or not 1 <= int(port) < 65_535:
-        raise WireError(f"no replay port can follow {endpoint}: expected tcp://HOST:PORT with a port from 1 to 65534")
-    return f"{host}:{int(port) + 1}"
+    if int(port) == LAST_PORT:
+        raise WireError(f"no replay port can follow {endpoint}: expected a port from 1 to {LAST_PORT - 1}")
+    return f"tcp://{host}:{int(port) + 1}"
+
+
+def split_endpoint(endpoint: str) -> tuple[str, str, str]:
+    """Scheme, host or path, and port of an endpoint.
+
+    Raises
+    ------
+    WireError
+        It is none, or its port is not 1 … 65535 or ``*`` (ZeroMQ itself would take the remainder of 65536).
+    """
+    scheme, _, rest = endpoint.partition("://")
+    if scheme in ("ipc", "inproc") and rest:
+        return scheme, rest, ""
+    host, _, port = rest.rpartition(":")
+    if scheme != "tcp" or not host or not (port == "*" or (port.isdecimal() and 1 <= int(port) <= LAST_PORT)):
+        raise WireError(
+            f"{endpoint!r} is no endpoint: expected tcp://HOST:PORT with a port from 1 to {LAST_PORT}, or ipc://PATH"
+        )
+    return scheme, host, port
 
 
 def bind(
@@ -120,14 +140,11 @@ def bind(
 
 def _is_local(endpoint: str) -> bool:
     """Whether only this machine can reach the endpoint; unknown host names count as remote."""
-    scheme, _, rest = endpoint.partition("://")
-    if scheme != "tcp":
-        return scheme in ("ipc", "inproc")
-    host = rest.rpartition(":")[0].strip("[]")
-    if host == "localhost":
+    scheme, host, _ = split_endpoint(endpoint)
+    if scheme != "tcp" or host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
 
