@@ -78,11 +78,15 @@ class CausalConv(StreamLayer):
         seen = torch.cat([state[self.path], x.permute(0, 2, 3, 1)], 1)
         return self._convolve(seen.permute(0, 3, 1, 2)), {self.path: seen[:, -self.past :]}
 
-    def folded(self) -> tuple[Tensor, Tensor]:
-        """Weight ``[out, in / groups, time, frequency]`` and bias ``[out]`` with the batch norm inside."""
-        norm = self.norm
-        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        return self.conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Put the batch norm into the convolution's weight and bias, in place; the layer computes the same."""
+        if isinstance(self.norm, nn.Identity):
+            return
+        scale = self.norm.weight / torch.sqrt(self.norm.running_var + self.norm.eps)
+        self.conv.weight.mul_(scale[:, None, None, None])
+        self.conv.bias = nn.Parameter(self.norm.bias - self.norm.running_mean * scale)
+        self.norm = nn.Identity()
 
     def _convolve(self, x: Tensor) -> Tensor:
         y = self.norm(self.conv(x))
