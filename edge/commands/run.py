@@ -1,0 +1,111 @@
+"""`wheatear run`: the daemon."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+import msgspec
+
+from edge.blocks import Event
+from edge.commands.format import human
+from edge.config import Config, load, override
+
+
+@click.command()
+@click.option("--source", "-s", help="Device name or index, sound file, URL, or - for standard input.")
+@click.option("--model", "-m", help="A model's name or folder (default: esc10-s).")
+@click.option("--config", "-c", "path", type=click.Path(path_type=Path), help="A TOML file; options go over it.")
+@click.option(
+    "--publish",
+    "endpoint",
+    is_flag=False,
+    flag_value="default",
+    metavar="[ENDPOINT]",
+    help="Publish a file's events too, here (default tcp://127.0.0.1:5556).",
+)
+@click.option("--no-publish", is_flag=True, help="Only print: no journal, no sockets.")
+@click.option("--replay", metavar="ENDPOINT", help="Where past events can be asked for (default: the port after).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON event a line on standard output.")
+@click.option("--realtime", is_flag=True, default=None, help="Files at the speed of sound.")
+@click.option("--channel", help="mix (default) or a channel's index.")
+@click.option("--pcm", help="Format of raw standard input: s16le:16000:1.")
+@click.option("--start", help="UTC of a file's first sample: 2026-05-01T04:30:00Z.")
+@click.option("--device", help="Name of this sensor in topics and events.")
+@click.option("--stream", help="Name of this stream in topics and events.")
+@click.option("--engine", type=click.Choice(["onnx", "tflite"]), help="Inference runtime to prefer.")
+@click.option("--precision", type=click.Choice(["float32", "int8"]), help="Model file to prefer.")
+@click.option("--journal", type=click.Path(path_type=Path), help="The journal's file.")
+def run(
+    path: Path | None, endpoint: str | None, no_publish: bool, replay: str | None, as_json: bool, **options: Any
+) -> None:
+    """Listen, and publish what sounds and when.
+
+    Live sources are journalled and published over ZeroMQ; a file's events are printed, and published with --publish.
+
+    \b
+    Examples:
+      wheatear run                                        the default microphone
+      wheatear run --source "USB Audio" --device garden   a microphone by name
+      wheatear run --source dawn.flac --json > dawn.jsonl
+      arecord -f S16_LE -r 16000 -t wav | wheatear run --source -
+      wheatear run --source rtsp://camera.local/audio
+    """
+    config = override(load(path) if path else Config(), _changes(endpoint, replay, options))
+    show = _json if as_json else _human
+    from edge.daemon import Daemon
+    from edge.sources.parse import make_source
+
+    def source(rate: int) -> Any:
+        return make_source(
+            config.source,
+            rate_hint=rate,
+            pcm=config.pcm or None,
+            realtime=config.realtime,
+            channel=config.channel,
+            start=config.start or None,
+        )
+
+    daemon = Daemon(config, source, publish=not no_publish and (endpoint is not None or _live(config)), show=show)
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature is Python's
+        daemon.stop()
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    daemon.run()
+
+
+def _live(config: Config) -> bool:
+    from edge.sources.parse import is_file
+
+    return not is_file(config.source)
+
+
+def _changes(endpoint: str | None, replay: str | None, options: dict[str, Any]) -> dict[str, Any]:
+    """Options as configuration keys; the replay port follows the events' where it is not given."""
+    journal, channel = options.pop("journal"), options.pop("channel")
+    changes = {
+        **options,
+        "channel": int(channel) if channel and channel.isdigit() else channel,
+        "journal.path": str(journal) if journal else None,
+        "publish.replay": replay,
+    }
+    if endpoint and endpoint != "default":
+        changes["publish.events"] = endpoint
+        if not replay:
+            from edge.client import replay_endpoint
+
+            changes["publish.replay"] = replay_endpoint(endpoint)
+    return changes
+
+
+def _json(event: Event) -> None:
+    click.echo(msgspec.json.encode(event).decode())
+
+
+def _human(event: Event) -> None:
+    click.echo(human(event))

@@ -1,0 +1,105 @@
+"""Double threshold (hysteresis), merge gap and minimum duration of one class, frame by frame.
+
+on  ┄┄┄┄┄┄┄╭─╮┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄╭╮┄┄┄    a *run* is a stretch of frames ≥ off;
+off ┄┄┄╭───╯ ╰──╮┄┄╭─╮┄┄┄┄┄┄┄╭╯╰╮┄┄    it counts if one of its frames is ≥ on
+   ────╯        ╰──╯ ╰───────╯  ╰──    (the double threshold of card 43)
+       |  run   |            |run|
+       |←──────── event ────────→|     runs no further apart than the merge gap are one event,
+                                       which counts if it lasts the minimum duration
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """A class's rule on its frame grid: thresholds, and durations in frames."""
+
+    on: float
+    off: float
+    shortest: int
+    bridge: int
+
+
+@dataclass(slots=True)
+class Span:
+    """Frames of an event so far: ``onset ≤ t < stop``, with peak, sum and number of the frames ≥ off."""
+
+    onset: int
+    stop: int
+    peak: float = 0.0
+    total: float = 0.0
+    count: int = 0
+    begun: bool = False
+
+    @property
+    def mean(self) -> float:
+        """Mean score of the frames that count."""
+        return self.total / max(1, self.count)
+
+    def add(self, other: Span) -> None:
+        """Take in a later span."""
+        self.stop = other.stop
+        self.peak = max(self.peak, other.peak)
+        self.total += other.total
+        self.count += other.count
+
+
+class Hysteresis:
+    """State of one class between frames; `step` says what each frame decides."""
+
+    def __init__(self, rule: Frames) -> None:
+        self.rule = rule
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past."""
+        self._run: Span | None = None
+        self._event: Span | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is open: frames below `off` change nothing."""
+        return self._run is None and self._event is None
+
+    def step(self, t: int, score: float) -> tuple[str, Span] | None:
+        """Take frame `t`; returns ``("begin", span)``, ``("end", span)`` or None."""
+        if score >= self.rule.off:
+            return self._loud(t, score)
+        self._run = None
+        event = self._event
+        if event and t + 1 - event.stop > self.rule.bridge:
+            self._event = None
+            return ("end", event) if event.begun else None
+        return None
+
+    def finish(self) -> Span | None:
+        """The event that is open at the end of the piece, if it was announced."""
+        event = self._event
+        self.reset()
+        return event if event and event.begun else None
+
+    def _loud(self, t: int, score: float) -> tuple[str, Span] | None:
+        frame = Span(t, t + 1, score, score, 1)
+        if self._event and self._event.stop == t:
+            self._event.add(frame)
+        else:
+            # A run waits beside the event until a frame of it reaches `on`.
+            if self._run:
+                self._run.add(frame)
+            else:
+                self._run = frame
+            if score < self.rule.on:
+                return None
+            if self._event:
+                self._event.add(self._run)
+            else:
+                self._event = self._run
+            self._run = None
+        event = self._event
+        if not event.begun and event.stop - event.onset >= self.rule.shortest:
+            event.begun = True
+            return "begin", event
+        return None

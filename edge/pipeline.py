@@ -1,0 +1,77 @@
+"""One stream, wired: source samples in, events out. No threads, no clocks of its own, no hidden state."""
+
+from __future__ import annotations
+
+from edge.blocks import AudioBlock, Event
+from edge.decode.decoder import Decoder, Detection
+from edge.decode.event import EventMaker
+from edge.frontend.stream import FrontEnd, Waveform
+from edge.inference.card import Decode
+from edge.inference.model import Model
+from edge.resample import Resampler
+
+
+class Pipeline:
+    """Resampler → front end → scorer → decoder of one stream.
+
+    Parameters
+    ----------
+    model
+        The loaded model; several pipelines may share it.
+    maker
+        Makes this stream's events; its rate is the source's.
+    rules
+        Decision rules; the model card's where None.
+    """
+
+    def __init__(self, model: Model, maker: EventMaker, rules: Decode | None = None) -> None:
+        self.maker = maker
+        self._resampler = Resampler(maker.rate, model.card.input.rate, model.spec.resampler if model.spec else "HQ")
+        self._front = FrontEnd(model.spec) if model.spec else Waveform(model.card.input.rate)
+        self._scorer = model.stream()
+        self._decoder = Decoder(model.labels, rules or model.card.decode)
+        self._epoch = ""
+        self._next = 0
+
+    @property
+    def position(self) -> tuple[str, int]:
+        """Epoch and index of the next expected source sample."""
+        return self._epoch, self._next
+
+    def push(self, block: AudioBlock) -> list[Event]:
+        """Events that this block decides; a gap or a new epoch first ends what was open."""
+        events: list[Event] = []
+        if (block.epoch, block.start) != (self._epoch, self._next):
+            events += self.flush("gap")
+            if block.gap:
+                events.append(self.maker.gap(block))
+            self._reset(block.epoch, block.start)
+        self._next = block.stop
+        return events + self._events(self._detect(self._resampler.push(block)))
+
+    def flush(self, reason: str) -> list[Event]:
+        """Decide what the end of the piece decides, and end open events for `reason`."""
+        if not self._epoch:
+            return []
+        found = self._detect(self._resampler.flush())
+        found += self._decoder.push(self._scorer.push(self._front.flush()))
+        found += self._decoder.push(self._scorer.flush())
+        return self._events(found + self._decoder.flush(reason))
+
+    def _reset(self, epoch: str, start: int) -> None:
+        self._epoch, self._next = epoch, start
+        self._resampler.reset(epoch, start)
+        model_start = self._resampler.next
+        self._front.reset(epoch, model_start)
+        self._scorer.reset(epoch, -(-model_start // self._hop))
+        self._decoder.reset(epoch)
+
+    @property
+    def _hop(self) -> int:
+        return self._front.spec.hop if isinstance(self._front, FrontEnd) else 1
+
+    def _detect(self, block: AudioBlock) -> list[Detection]:
+        return self._decoder.push(self._scorer.push(self._front.push(block)))
+
+    def _events(self, found: list[Detection]) -> list[Event]:
+        return [self.maker.detection(self._epoch, detection, self._resampler.rate) for detection in found]
