@@ -1,6 +1,6 @@
 """Post-training int8: weights per channel, activations by the smallest and largest value that real sound produced.
 
-Only convolutions and dense layers compute in int8. Inputs, outputs and states stay float32: a state that goes out with
+Only convolutions compute in int8. Inputs, outputs and states stay float32: a state that goes out with
 one scale and comes in with another would drift, and the residual sums keep their precision.
 """
 
@@ -20,7 +20,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from export import flatbuffer
 from export.step import Tensors
 
-_INT8_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_INT8_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
 
 def onnx(source: Path, target: Path, feeds: Sequence[Tensors]) -> None:
@@ -33,7 +33,7 @@ def onnx(source: Path, target: Path, feeds: Sequence[Tensors]) -> None:
             target,
             _Reader(feeds),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "Gemm", "MatMul"],
+            op_types_to_quantize=["Conv"],
             per_channel=True,
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,

@@ -1,8 +1,8 @@
 """The network as one step with explicit state: what every exported file computes.
 
-    features [1, chunk, F]  ─┐            ┌─▶ scores     [1, chunk, C]   probabilities
-    past.X   [1, past, F, C] ─┴─▶ step ───┼─▶ embedding  [1, chunk, D]
-                                          └─▶ next.X     [1, past, F, C]
+features [1, chunk, F]  ─┐            ┌─▶ scores     [1, chunk, C]   probabilities
+past.X   [1, past, F, C] ─┴─▶ step ───┼─▶ embedding  [1, chunk, D]
+                                      └─▶ next.X     [1, past, F, C]
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ from edge.errors import ConfigError
 
 @click.command()
 @click.argument("recipe")
-@click.option("--data", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the data sets.")
+@click.option(
+    "--data", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the data sets."
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder; default runs/NAME[-foldK].")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a value: --set fit.steps=500.")
 @click.option("--fold", type=click.IntRange(1, 4), help="Hold this fold out and measure on it; default: train on all.")

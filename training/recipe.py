@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from edge.errors import ConfigError
 from edge.frontend.spec import FrontEndSpec
+from edge.inference.card import Decode
 from training.data.scenes import SceneSettings
 from training.models import MODELS
 from training.procedures.fit import FitSettings
@@ -51,17 +52,23 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Without ``post``, the features are standardised by what the training scenes measure.
     threads
         Of PyTorch: sums depend on it, so it belongs to what reproduces a run.
+    decode
+        Decision rules that the card will ship; training does not use them.
     """
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
     frontend: FrontEndSpec
+    version: str = "1.0.0"
     description: str = ""
+    licence: str = "Apache-2.0"
+    attribution: str = ""
     seed: Annotated[int, Meta(ge=0)] = 0
     threads: Annotated[int, Meta(ge=1, le=256)] = 2
     data: Data = Data()
     model: Model = msgspec.field(default_factory=Model)
     scenes: SceneSettings = SceneSettings()
     fit: FitSettings = FitSettings()
+    decode: Decode = Decode()
 
 
 def load(source: str | Path, changes: tuple[str, ...] = ()) -> Recipe:

@@ -1,9 +1,9 @@
 """Which frames of a labelled clip sound: energy with hysteresis, relative to the clip's own peak.
 
-    level   ▁▁▁▁▁▃▇█▇▅▃▂▁▁▁▁▁▁      high = peak - 30 dB starts a run, low = peak - 40 dB ends it
-    active        ██████            1: carries the label
-    border     ···      ···         ignored (-1): nobody knows where a sound exactly ends
-    rest    000            000000   0: negative
+level   ▁▁▁▁▁▃▇█▇▅▃▂▁▁▁▁▁▁      high = peak - 30 dB starts a run, low = peak - 40 dB ends it
+active        ██████            1: carries the label
+border     ···      ···         ignored (-1): nobody knows where a sound exactly ends
+rest    000            000000   0: negative
 """
 
 from __future__ import annotations

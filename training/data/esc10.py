@@ -50,7 +50,9 @@ def load(folder: Path, rate: int, folds: Sequence[int] | None = None) -> list[Cl
 
 def _rows(table: Path) -> list[tuple[dict[str, str], int, int]]:
     if not table.exists():
-        raise ValueError(f"expected ESC-10's table at {table}, got nothing there; --data names the folder above `esc10`")
+        raise ValueError(
+            f"expected ESC-10's table at {table}, got nothing there; --data names the folder above `esc10`"
+        )
     with table.open(newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
     if not rows or not {"file", "fold", "label"} <= rows[0].keys():

@@ -1,9 +1,9 @@
 """Training scenes: labelled clips placed over backgrounds, or no class at all, with frame targets.
 
-    background   ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░      soundscape, synthetic noise, or digital silence
-    clip A             ▓▓▓▓▓▓▓▓                      onset and cut anywhere: the network meets cold starts and offsets
-    clip B                  ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒          a second class: its labels join the first one's
-    target A     0000··11111111··00000000000         1 sounds, 0 does not, · (-1) is not taught
+background   ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░      soundscape, synthetic noise, or digital silence
+clip A             ▓▓▓▓▓▓▓▓                      onset and cut anywhere: the network meets cold starts and offsets
+clip B                  ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒          a second class: its labels join the first one's
+target A     0000··11111111··00000000000         1 sounds, 0 does not, · (-1) is not taught
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """A depthwise-separable CNN that scores every frame and sees only the past.
 
-    features [B, T, 64]
-      stem      3×5 conv, frequency ÷2                          each frequency stage halves the bands and keeps time
-      stages    depthwise 3×3 + pointwise …
-      collapse  the remaining bands become channels             from here on time only
-      temporal  residual depthwise k×1, dilation 1 2 4 8 …      receptive field about 2 s
-      embed     pointwise                                       the embedding
-      classify  one logit per class and frame
+features [B, T, 64]
+  stem      3×5 conv, frequency ÷2                          each frequency stage halves the bands and keeps time
+  stages    depthwise 3×3 + pointwise …
+  collapse  the remaining bands become channels             from here on time only
+  temporal  residual depthwise k×1, dilation 1 2 4 8 …      receptive field about 2 s
+  embed     pointwise                                       the embedding
+  classify  one logit per class and frame
 """
 
 from __future__ import annotations

@@ -13,9 +13,7 @@ from torch import Tensor, nn
 from training.procedures.averaging import Averaged
 
 
-def save(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: Averaged, curve: list[float]
-) -> None:
+def save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: Averaged, curve: list[float]) -> None:
     """Write everything that the next step depends on; the old file stays until the new one is whole."""
     tensors: dict[str, Tensor] = {f"model/{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"average/{k}": v for k, v in average.values.items()}
