@@ -63,7 +63,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     licence: str = "Apache-2.0"
     attribution: str = ""
     seed: Annotated[int, Meta(ge=0)] = 0
-    threads: Annotated[int, Meta(ge=1, le=256)] = 2
+    threads: Annotated[int, Meta(ge=1, le=256)] = 1
     data: Data = Data()
     model: Model = msgspec.field(default_factory=Model)
     scenes: SceneSettings = SceneSettings()
