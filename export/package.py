@@ -31,7 +31,7 @@ def package(
     formats: Sequence[str] = ("onnx", "tflite"),
     int8: bool = True,
     metrics: Mapping[str, float | str] | None = None,
-    report: Callable[[str], None] = lambda line: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> Card:
     """Write `folder` and return its card.
 
@@ -90,9 +90,8 @@ def _checker(
     def check(name: str, function: StepFunction, tolerance: float) -> parity.Parity:
         recipe = run.recipe
         found = parity.compare(run.model, step, function, clips, LABELS, recipe.decode, recipe.frontend)
-        report(
-            f"{name}: largest error {found.error:.1e}, mean {found.mean_error:.1e}, same events in {found.decisions:.0%}"
-        )
+        same = f"same events in {found.decisions:.0%}"
+        report(f"{name}: largest error {found.error:.1e}, mean {found.mean_error:.1e}, {same}")
         parity.demand(found, name, tolerance)
         return found
 

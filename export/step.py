@@ -63,7 +63,7 @@ class Step(nn.Module):
 
 
 def stream(step: StepFunction, zeros: Tensors, frames: Float32, chunk: int) -> tuple[Float32, list[Tensors]]:
-    """Run frames ``[T, F]`` through chained steps; returns scores ``[T', C]`` of whole chunks and every step's feeds."""
+    """Run frames ``[T, F]`` in chained steps; returns the scores of whole chunks and every step's inputs."""
     state, scores, feeds = zeros, [], []
     for first in range(0, len(frames) - chunk + 1, chunk):
         feed = {"features": np.ascontiguousarray(frames[None, first : first + chunk]), **state}

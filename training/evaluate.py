@@ -26,8 +26,8 @@ def leave_one_out(folders: Sequence[Path], data: Path, rules: Decode) -> dict[st
     Returns
     -------
     dict
-        ``folds`` (figures of each), and over all clips: ``clip_accuracy`` (mean of the folds), ``found`` (share of clips
-        with an event of their class at `rules`), ``found_by_class``, ``false_events`` (events of other classes per
+        ``folds`` (figures of each), and over all clips: ``clip_accuracy`` (mean of the folds), ``found`` (share of
+        clips with an event of their class at `rules`), ``found_by_class``, ``false_events`` (events of other classes per
         clip), ``confusion`` [true, predicted].
 
     Raises
@@ -42,7 +42,10 @@ def leave_one_out(folders: Sequence[Path], data: Path, rules: Decode) -> dict[st
     folds = [_fold(r, data, rules) for r in loaded]
     found = np.sum([f["found_of"] for f in folds], axis=0)
     return {
-        "folds": {str(h): {k: f[k] for k in ("clip_accuracy", "found", "false_events")} for h, f in zip(held, folds)},
+        "folds": {
+            str(h): {k: f[k] for k in ("clip_accuracy", "found", "false_events")}
+            for h, f in zip(held, folds, strict=True)
+        },
         "clip_accuracy": round(float(np.mean([f["clip_accuracy"] for f in folds])), 4),
         "found": round(float(found[0].sum() / found[1].sum()), 4),
         "found_by_class": {name: round(float(found[0, k] / found[1, k]), 4) for k, name in enumerate(LABELS)},

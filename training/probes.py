@@ -1,7 +1,7 @@
 """What must stay quiet: digital silence, white noise at many levels, and soundscapes that training never saw.
 
-Each probe takes a scorer, ``samples float32 [N] -> scores float32 [T, C]``, so that a network in training and a deployed
-model folder are asked the same questions.
+Each probe takes a scorer, ``samples float32 [N] -> scores float32 [T, C]``, so that a network in training and a
+deployed model folder are asked the same questions.
 """
 
 from __future__ import annotations

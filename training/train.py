@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,7 +19,7 @@ from training.data.scenes import Scenes, batch
 from training.losses.frame_clip import frame_clip_loss
 from training.metrics import clips as clip_metrics
 from training.models.dscnn import DSCNN
-from training.procedures.fit import fit
+from training.procedures.fit import Report, fit
 from training.recipe import Recipe
 
 FOLDS = (1, 2, 3, 4)
@@ -30,7 +30,7 @@ def train(
     data: Path,
     out: Path,
     fold: int | None = None,
-    report: Callable[[int, float, float], None] = lambda step, loss, seconds: None,
+    report: Report = lambda *_: None,
 ) -> dict[str, object]:
     """Train and write the run folder `out`; returns its metrics.
 

@@ -8,6 +8,8 @@ rest    000            000000   0: negative
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -62,7 +64,7 @@ def close_gaps(mask: npt.NDArray[np.bool_], longest: int) -> npt.NDArray[np.bool
     """Fill gaps between true values of at most `longest`."""
     filled = mask.copy()
     inner = runs(mask)
-    for (_, stop), (start, _) in zip(inner, inner[1:], strict=False):
+    for (_, stop), (start, _) in pairwise(inner):
         if start - stop <= longest:
             filled[stop:start] = True
     return filled

@@ -4,8 +4,8 @@
     step      x[0 … c)   state 0                ──▶ y[0 … c)   state 1
               x[c … 2c)  state 1                ──▶ y[c … 2c)  state 2        the same y
 
-Signals are ``[B, C, T, F]``: batch, channels, time, frequency. State is a flat dict of tensors ``[B, past, F, C]``, named
-by module path; the zero state *is* the padding that `forward` puts before a clip.
+Signals are ``[B, C, T, F]``: batch, channels, time, frequency. State is a flat dict of tensors ``[B, past, F, C]``,
+named by module path; the zero state *is* the padding that `forward` puts before a clip.
 
 `bind` plans once how every signal sits on the input clock. All layers here are causal (delay 0); a layer with lookahead
 would return a later timeline, and `Residual` would delay its skip by the difference.

@@ -16,6 +16,7 @@ from training.procedures import checkpoint
 from training.procedures.averaging import Averaged
 
 Batch = tuple[Tensor, Tensor]
+Report = Callable[[int, float, float], None]
 SAVE_EVERY = 100
 
 
@@ -50,7 +51,7 @@ def fit(
     loss: Callable[[Tensor, Tensor], Tensor],
     settings: FitSettings,
     resume: Path,
-    report: Callable[[int, float, float], None] = lambda step, loss, seconds: None,
+    report: Report = lambda *_: None,
     until: int | None = None,
 ) -> tuple[dict[str, Tensor], list[float]]:
     """Train and return the averaged weights and the loss of every step.
