@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from importlib.metadata import entry_points, version
+from typing import Any
 
 import click
 import platformdirs
@@ -43,6 +44,14 @@ class Commands(click.Group):
                 return _missing(cmd_name, error)
             return loaded
         return None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an expected error is one line on standard error and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except WheatearError as error:
+            click.echo(f"wheatear: {error}", err=True)
+            ctx.exit(error.exit_code)
 
 
 def _missing(name: str, error: ModuleNotFoundError) -> click.Command:
@@ -86,19 +95,13 @@ def main() -> None:
     """Entry point: one line and an exit code for every error a user can do something about."""
     _private_numba_cache()
     try:
-        cli(standalone_mode=False)
-    except click.exceptions.Exit as exit_:
-        sys.exit(exit_.exit_code)
+        sys.exit(cli(standalone_mode=False))  # None, or the code of `ctx.exit`
     except click.Abort:
         sys.exit(0)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except WheatearError as error:
-        click.echo(f"wheatear: {error}", err=True)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stdout = None
-        sys.exit(0)
-    except KeyboardInterrupt:
+    except (BrokenPipeError, KeyboardInterrupt):
+        # Standard output may be gone: nothing is left to flush into it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

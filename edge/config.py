@@ -15,7 +15,7 @@ from msgspec import Meta
 from edge.errors import ConfigError
 from edge.inference.card import Decode, Probability, Seconds
 
-Slug = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}$")]
+Slug = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{0,64}$")]
 
 
 def slug(text: str) -> str:
@@ -73,8 +73,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     source: str = "mic:"
     model: str = "esc10-s"
-    device: Slug | Literal[""] = ""
-    stream: Slug | Literal[""] = ""
+    device: Slug = ""
+    stream: Slug = ""
     engine: Literal["", "onnx", "tflite"] = ""
     precision: Literal["", "float32", "int8"] = ""
     channel: Literal["mix"] | int = "mix"

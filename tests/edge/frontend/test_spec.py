@@ -1,0 +1,57 @@
+import pytest
+
+from edge.errors import SpecError
+from edge.frontend.spec import parse
+
+LOG_MEL = {
+    "rate": 16000,
+    "frames": {"window": 512, "hop": 320},
+    "bands": {"kind": "mel", "count": 64, "low": 50.0},
+    "scale": {"kind": "ln"},
+}
+
+
+def test_hash_is_frozen():
+    # Golden: a change here makes every shipped model's card invalid and needs a new prefix.
+    assert parse(LOG_MEL).hash == "fe1:df654dc2d4b41762d9ab4fd4e5fa4d44a0748a46a5e4a0e932da8e5ea6afa447"
+
+
+def test_hash_ignores_spelled_out_defaults_and_the_spelling_of_numbers():
+    verbose = {
+        **LOG_MEL,
+        "frames": {"hop": 320, "window": 512, "fft": 0, "taper": "hann", "centred": False},
+        "bands": {"low": 50, "count": 64, "kind": "mel", "scale": "slaney"},
+        "post": [],
+    }
+    assert parse(verbose).hash == parse(LOG_MEL).hash
+
+
+@pytest.mark.parametrize(
+    "change", [{"rate": 16001}, {"frames": {"window": 512, "hop": 321}}, {"scale": {"kind": "db"}}]
+)
+def test_hash_sees_every_change(change):
+    assert parse({**LOG_MEL, **change}).hash != parse(LOG_MEL).hash
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"colour": "pink"}, "unknown field `colour`"),
+        ({"bands": {"kind": "mel", "cuont": 3}}, "`$.bands`"),
+        ({"bands": {"kind": "bark"}}, "Invalid value 'bark' - at `$.bands.kind`"),
+        ({"frames": {"window": "long", "hop": 1}}, "Expected `int`, got `str` - at `$.frames.window`"),
+        (
+            {"frames": {"window": 600, "hop": 320, "fft": 512}},
+            "`frames.window` must be 1 to fft = 512 samples, got 600",
+        ),
+        ({"frames": {"window": 16384, "hop": 320}}, "power of two from 64 to 8192, got 16384"),
+        ({"bands": {"kind": "mel", "count": 4, "low": 9000.0}}, "0 ≤ low < high ≤ 8000 Hz"),
+        ({"scale": {"kind": "ln", "floor": 0.0}}, "silence"),
+        ({"post": [{"kind": "standardise", "mean": [0.0, 1.0], "std": 1.0}]}, "one finite number or 64 of them, got 2"),
+        ({"post": [{"kind": "standardise", "mean": 0.0, "std": 0.0}]}, "above 0"),
+    ],
+)
+def test_impossible_specs_are_refused_with_expected_got_and_where(change, text):
+    with pytest.raises(SpecError) as error:
+        parse({**LOG_MEL, **change})
+    assert text in str(error.value)
