@@ -50,7 +50,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except WheatearError as error:
-            click.echo(f"wheatear: {error}", err=True)
+            click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
 
 

@@ -33,6 +33,13 @@ ENOUGH = 16  # seconds of stamps before a drift is believed
 EPOCHS = 8  # epochs remembered: sound of older ones has left every buffer
 
 
+def rfc3339(utc_ns: int) -> str:
+    """UTC nanoseconds → ``2026-05-01T04:30:00.123Z``, floored to the millisecond."""
+    seconds, rest = divmod(utc_ns, 1_000_000_000)
+    stamp = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{stamp}.{rest // 1_000_000:03d}Z"
+
+
 class Clock(Protocol):
     """Where time and chance come from; injected, so that tests and replays repeat exactly."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,14 +12,10 @@ import platformdirs
 from msgspec import Meta
 
 from edge.errors import ConfigError
+from edge.ids import slug
 from edge.inference.card import Decode, Probability, Seconds
 
 Slug = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{0,64}$")]
-
-
-def slug(text: str) -> str:
-    """Any text as a topic part: ``[a-z0-9_-]``, never empty."""
-    return re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-")[:64] or "-"
 
 
 class Publish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,7 +8,6 @@ from contextlib import suppress
 
 import click
 
-from edge.commands import Command
 from edge.commands.format import human, line
 from edge.errors import WireError
 
@@ -33,7 +32,7 @@ def endpoint_of(text: str) -> str:
     return f"tcp://{text}" if re.search(r":\d+$", text) and not text.endswith("]") else f"tcp://{text}:5556"
 
 
-@click.command(cls=Command, epilog=EPILOG)
+@click.command(epilog=EPILOG)
 @click.argument("endpoint", default="tcp://127.0.0.1:5556")
 @click.option("--label", "labels", multiple=True, metavar="L", help="Only events of this label; may be repeated.")
 @click.option("--stream", metavar="NAME", help="Only events of this stream.")

@@ -9,7 +9,6 @@ from typing import Any
 import click
 import msgspec
 
-from edge.commands import Command
 from edge.inference import check, store
 from edge.inference.card import Card, Stateful
 
@@ -28,7 +27,7 @@ def models() -> None:
     """List, show, check and add models. A model is a folder with a card.toml and its model files."""
 
 
-@models.command("list", cls=Command, epilog="\b\nExample:\n  wheatear models list --json")
+@models.command("list", epilog="\b\nExample:\n  wheatear models list --json")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array instead of lines.")
 def list_(as_json: bool) -> None:
     """List the built-in and the added models."""
@@ -46,9 +45,7 @@ def list_(as_json: bool) -> None:
         click.echo("no models; add one with `wheatear models add FOLDER`", err=True)
 
 
-@models.command(
-    cls=Command, epilog="\b\nExamples:\n  wheatear models show esc10-s\n  wheatear models show ./my-model --json"
-)
+@models.command(epilog="\b\nExamples:\n  wheatear models show esc10-s\n  wheatear models show ./my-model --json")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="The whole card as JSON.")
 def show(name: str, as_json: bool) -> None:
@@ -63,7 +60,7 @@ def show(name: str, as_json: bool) -> None:
         click.echo(f"{key:<12} {value}")
 
 
-@models.command("check", cls=Command, epilog="\b\nExample:\n  wheatear models check ./my-model")
+@models.command("check", epilog="\b\nExample:\n  wheatear models check ./my-model")
 @click.argument("folder", type=click.Path(path_type=Path))
 def check_(folder: Path) -> None:
     """Check that the model in FOLDER can be trusted and run."""
@@ -73,9 +70,7 @@ def check_(folder: Path) -> None:
     click.echo(f"{card.name} {card.version}: card, {len(card.files)} file(s) and graphs agree")
 
 
-@models.command(
-    cls=Command, epilog="\b\nExamples:\n  wheatear models add ./my-model\n  wheatear models add ./my-model --replace"
-)
+@models.command(epilog="\b\nExamples:\n  wheatear models add ./my-model\n  wheatear models add ./my-model --replace")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--replace", is_flag=True, help="Take the place of an added model of the same name.")
 def add(folder: Path, replace: bool) -> None:

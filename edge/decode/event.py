@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from edge.blocks import AudioBlock, Event, EventType
-from edge.clock import SampleClock
+from edge.clock import SampleClock, rfc3339
 from edge.decode.decoder import Detection
 from edge.resample import convert
-
-
-def rfc3339(utc_ns: int) -> str:
-    """UTC nanoseconds → ``2026-05-01T04:30:00.123Z``, floored to the millisecond."""
-    seconds, rest = divmod(utc_ns, 1_000_000_000)
-    stamp = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{stamp}.{rest // 1_000_000:03d}Z"
 
 
 @dataclass(slots=True)

@@ -16,10 +16,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import secrets
 import sqlite3
-import time
-import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -32,6 +29,7 @@ from msgspec.structs import replace
 
 from edge.blocks import Event
 from edge.errors import JournalError
+from edge.ids import uuid7
 
 logger = logging.getLogger(__name__)
 
@@ -94,13 +92,6 @@ class _Lease:
 
     next: int = 0
     stop: int = 0
-
-
-def uuid7() -> str:
-    """A UUIDv7 as text: 48 bits of milliseconds, then chance, so that they sort by time."""
-    bits = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    bits = bits & ~(0xF << 76) | 7 << 76
-    return str(uuid.UUID(int=bits & ~(0b11 << 62) | 0b10 << 62))
 
 
 class Reader:

@@ -23,7 +23,8 @@ from msgspec.structs import replace
 
 from edge.blocks import Event
 from edge.errors import JournalError
-from edge.publish.journal import Journal, uuid7
+from edge.ids import uuid7
+from edge.publish.journal import Journal
 from edge.publish.wake import Wake
 from edge.publish.zeromq import HEARTBEAT_S, Publisher, utc_now
 

@@ -10,8 +10,6 @@ published, so that a subscriber knows where it stands without waiting for an eve
 from __future__ import annotations
 
 import ipaddress
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,6 +19,7 @@ import msgspec
 
 from edge.blocks import Event
 from edge.errors import WireError
+from edge.ids import slug
 
 if TYPE_CHECKING:
     import zmq
@@ -52,16 +51,6 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
 def utc_now() -> str:
     """Now, by RFC 3339 in milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def slug(text: str | None) -> str:
-    """Text as 1 … 48 characters of ``[a-z0-9_-]``; ``-`` where nothing remains.
-
-    >>> slug("Sea Waves"), slug("Érable.#*"), slug(None)
-    ('sea-waves', 'erable', '-')
-    """
-    plain = unicodedata.normalize("NFKD", text or "").encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9_-]+", "-", plain).strip("-")[:48] or "-"
 
 
 def topic(event: Event | Heartbeat) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from edge.config import Config, load, override, slug
+from edge.config import Config, load, override
 from edge.errors import ConfigError
 from edge.inference.card import Decode, Rule
 
@@ -58,8 +58,3 @@ def test_rules_replace_the_cards_for_all_labels():
 )
 def test_streams_are_named_after_their_source_without_secrets(source, name):
     assert Config(source=source).stream_name == name
-
-
-def test_slugs_are_never_empty():
-    assert slug("Ärger / 2") == "rger-2"
-    assert slug("日本") == "-"

@@ -226,7 +226,7 @@ def bad_input(tmp_path, kind):
 def test_a_bad_source_is_one_line_and_exit_code_2(tmp_path, kind, text):
     result = wheatear("run", *bad_input(tmp_path, kind), "--json")
     assert result.returncode == 2, result.stderr
-    lines = [line for line in result.stderr.splitlines() if line.startswith("wheatear: ")]
+    lines = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert len(lines) == 1
     assert re.search(text, lines[0])
     assert "Traceback" not in result.stderr

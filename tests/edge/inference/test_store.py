@@ -4,7 +4,7 @@ import stat
 import pytest
 from click.testing import CliRunner
 
-from edge.commands.models import models
+from edge.cli import cli
 from edge.errors import CardError
 from edge.inference import store
 from edge.inference.model import Model
@@ -20,7 +20,7 @@ def home(tmp_path, monkeypatch):
 
 
 def invoke(*args):
-    return CliRunner().invoke(models, list(map(str, args)))
+    return CliRunner().invoke(cli, ["models", *map(str, args)])
 
 
 def test_add_copies_the_named_files_only_and_privately(make, home):

@@ -10,9 +10,10 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from edge.commands.listen import endpoint_of, listen
+from edge.cli import cli
+from edge.commands.listen import endpoint_of
 
-PROGRAM = [sys.executable, "-c", "from edge.commands.listen import listen; listen(prog_name='wheatear listen')"]
+PROGRAM = [sys.executable, "-c", "from edge.cli import main; main()", "listen"]
 
 
 def run(*arguments):
@@ -92,13 +93,13 @@ def test_a_quiet_device_is_no_error(device):
 
 @pytest.mark.parametrize("text", ["tcp://", "host:99999", "http://example.org:80", "--from-seq=0", "--count=x"])
 def test_bad_arguments_exit_2(text):
-    done = CliRunner().invoke(listen, [text])
+    done = CliRunner().invoke(cli, ["listen", text])
     assert done.exit_code == 2
     assert done.stdout == ""
 
 
 def test_help_shows_examples():
-    done = CliRunner().invoke(listen, ["--help"])
+    done = CliRunner().invoke(cli, ["listen", "--help"])
     assert done.exit_code == 0
     assert "wheatear listen sensor.local --label rain" in done.output
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from edge.blocks import Event
 from edge.errors import WireError
-from edge.publish.zeromq import MAX_SUBSCRIPTIONS, Heartbeat, Publisher, frames, replay_endpoint, slug, topic
+from edge.ids import slug
+from edge.publish.zeromq import MAX_SUBSCRIPTIONS, Heartbeat, Publisher, frames, replay_endpoint, topic
 
 LOOPBACK = "tcp://127.0.0.1:*"
 
