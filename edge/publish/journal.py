@@ -56,7 +56,7 @@ CREATE INDEX events_by_id ON events (stream, type, id);
 """
 
 
-class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Page(msgspec.Struct, kw_only=True):
     """A piece of the journal, as replay answers it.
 
     Attributes
@@ -79,9 +79,9 @@ class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
     v: int = 1
     log: str = ""
     stream: str = ""
-    events: list[Event] = []
-    next: int = 1
-    head: int = 0
+    events: list[Event]  # what has no `events`, `next` and `head` is no page, but perhaps the echo of a request
+    next: int
+    head: int
     oldest: int = 1
     error: str | None = None
 
@@ -188,7 +188,8 @@ class Reader:
 
     def _page(self, stream: str, log: str, start: int, limit: int) -> Page:
         start = max(1, start)
-        page = Page(log=self.log, stream=stream, next=start, head=self.head(stream), oldest=self.oldest(stream))
+        head, oldest = self.head(stream), self.oldest(stream)
+        page = Page(log=self.log, stream=stream, events=[], next=start, head=head, oldest=oldest)
         if log not in ("", self.log):
             page.error = f"unknown-log: this journal is {self.log}, not {log}; that one was set aside or never here"
             return page
@@ -207,7 +208,7 @@ class Reader:
             if size > PAGE_BYTES:
                 return page
         if len(page.events) < limit:
-            page.next = max(start, page.head + 1)
+            page.next = max(start, head + 1)
         return page
 
     def close(self) -> None:

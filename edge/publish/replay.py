@@ -123,9 +123,7 @@ class ReplayServer:
         try:
             request = msgspec.json.decode(body, type=Request)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return Page(
-                error=f'bad-request: {error}; expected {{"v": 1, "stream": …, "log": …, "from": …, "limit": …}}'
-            )
+            return _fault(f'bad-request: {error}; expected {{"v": 1, "stream": …, "log": …, "from": …, "limit": …}}')
         try:
             self._reader = self._reader or Reader(self._path)
             return self._reader.page(request.stream, request.log, request.start, request.limit)
@@ -134,4 +132,8 @@ class ReplayServer:
             if self._reader:
                 self._reader.close()
             self._reader = None
-            return Page(stream=request.stream, next=request.start, error=f"unavailable: {error}")
+            return _fault(f"unavailable: {error}")
+
+
+def _fault(error: str) -> Page:
+    return Page(events=[], next=1, head=0, error=error)

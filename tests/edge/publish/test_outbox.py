@@ -37,6 +37,13 @@ def path(tmp_path):
     return tmp_path / "journal.sqlite"
 
 
+@pytest.fixture
+def impatient(monkeypatch):
+    """A failing journal is tried again at once."""
+    monkeypatch.setattr("edge.publish.outbox.RETRY_S", 0.1)
+    monkeypatch.setattr("edge.publish.outbox.HEARTBEAT_S", 0.1)
+
+
 class Gate:
     """An on_published that notes events, and can hold the outbox up."""
 
@@ -154,7 +161,7 @@ def test_without_a_journal_events_go_out_undurable_in_a_log_of_their_own(ear):
     assert len(logs) == 2
 
 
-def test_a_journal_that_fails_delays_nobody_and_gets_everything_later(path, caplog):
+def test_a_journal_that_fails_delays_nobody_and_gets_everything_later(path, impatient):
     gate = Gate()
     with Outbox(Journal(path, "hut"), on_published=gate) as outbox:
         outbox.submit(event(0))
@@ -178,7 +185,7 @@ def test_a_journal_that_fails_delays_nobody_and_gets_everything_later(path, capl
     assert [(e.seq, e.id) for e in stored] == [(e.seq, e.id) for e in rain]
 
 
-def test_what_waits_for_the_journal_is_bounded_and_the_loss_is_told(path):
+def test_what_waits_for_the_journal_is_bounded_and_the_loss_is_told(path, impatient):
     gate = Gate()
     with Outbox(Journal(path, "hut"), on_published=gate, queue=10) as outbox:
         outbox.submit(event(0))

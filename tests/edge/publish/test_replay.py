@@ -74,6 +74,9 @@ def test_a_page_as_it_travels(client, journal):
     assert client.socket.poll(10_000)
     page = msgspec.json.decode(client.socket.recv())
     assert {k: v for k, v in page.items() if k != "events"} == {
+        "v": 1,
+        "oldest": 1,
+        "error": None,
         "log": journal.log,
         "stream": "mic",
         "next": 121,
