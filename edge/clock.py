@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 

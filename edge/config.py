@@ -30,7 +30,7 @@ class JournalFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where events are kept, and how many; "" means the user's state folder."""
 
     path: str = ""
-    keep: Annotated[int, Meta(ge=1000)] = 1_000_000
+    keep: Annotated[int, Meta(ge=1000)] = 200_000
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

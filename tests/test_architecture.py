@@ -82,6 +82,7 @@ def test_the_public_names_are_locked():
         "AudioBlock",
         "CardError",
         "ConfigError",
+        "Cursor",
         "EngineError",
         "Event",
         "FeatureBlock",

@@ -22,11 +22,12 @@ import msgspec
 from msgspec.structs import replace
 
 from edge.blocks import Event
+from edge.clock import rfc3339
 from edge.errors import JournalError
 from edge.ids import uuid7
 from edge.publish.journal import Journal
 from edge.publish.wake import Wake
-from edge.publish.zeromq import HEARTBEAT_S, Publisher, utc_now
+from edge.publish.zeromq import HEARTBEAT_S, Publisher
 
 logger = logging.getLogger(__name__)
 
@@ -269,6 +270,7 @@ class Outbox:
         """Say something about the device itself; its stream counts milliseconds."""
         logger.warning("%s", reason)
         self._notice_count += 1
+        now = time.time_ns()
         elapsed = int(1000 * (time.monotonic() - self._began))
         self._notices.append(
             Event(
@@ -279,8 +281,8 @@ class Outbox:
                 type="health",
                 onset_sample=elapsed,
                 onset_s=elapsed / 1000,
-                onset_utc_ns=time.time_ns(),
-                onset_utc=utc_now(),
+                onset_utc_ns=now,
+                onset_utc=rfc3339(now),
                 reason=reason,
                 detail=detail,
             )

@@ -10,14 +10,15 @@ published, so that a subscriber knows where it stands without waiting for an eve
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from edge.blocks import Event
+from edge.clock import rfc3339
 from edge.errors import WireError
 from edge.ids import slug
 
@@ -46,11 +47,6 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     last_seq: int
     utc: str
-
-
-def utc_now() -> str:
-    """Now, by RFC 3339 in milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def topic(event: Event | Heartbeat) -> str:
@@ -201,7 +197,7 @@ class Publisher:
     def beat(self) -> None:
         """Publish the heartbeat of every stream."""
         for stream, (log, last) in self._streams.items():
-            beat = Heartbeat(log=log, device=self.device, stream=stream, last_seq=last, utc=utc_now())
+            beat = Heartbeat(log=log, device=self.device, stream=stream, last_seq=last, utc=rfc3339(time.time_ns()))
             self._send(frames(beat))
 
     def serve(self) -> None:
