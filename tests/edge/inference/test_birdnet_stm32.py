@@ -16,7 +16,7 @@ from edge.inference.card import Label
 from edge.inference.engine import open_engine
 from edge.inference.model import Model
 
-CARD = Path(__file__).parents[2] / "docs" / "examples" / "birdnet-stm32" / "card.toml"
+CARD = Path(__file__).parents[3] / "docs" / "examples" / "birdnet-stm32" / "card.toml"
 DATA = Path(os.environ.get("WHEATEAR_DATA", "../shared/data"))
 SOURCE = DATA.parent / "models" / "birdnet-stm32"
 SOUND = DATA / "birdnet-soundscape" / "soundscape.flac"
