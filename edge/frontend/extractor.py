@@ -62,8 +62,8 @@ class Extractor:
         self._window, self._hop, self._count = spec.frames.window, spec.frames.hop, spec.band_count
         self._program = _program(msgspec.json.encode(spec), _chosen(width))
         self.width = self._program.width
-        self._kernel, self._memory = self._program.push, self._program.memory()
-        self._buffer = np.zeros(self._window + max(1024, 4 * self._hop) + kernels.SPARE, np.float32)
+        self._kernel = self._program.push
+        self._memory, self._buffer = self._program.memory()
         self.reset()
 
     def reset(self, skip: int = 0) -> None:
@@ -84,9 +84,9 @@ class Extractor:
         count = (ahead - self._window) // self._hop + 1 if ahead >= self._window else 0
         out = np.empty((count, self._count), np.float32)
         try:
-            self.replaced += self._kernel(samples, self._held, self._buffer, self._memory, out)
+            self.replaced += self._kernel(samples, self._held, self._memory, out)
         except TypeError:  # not compiled for these samples: the first ones, or of another type
-            self.replaced += self._program.compile(samples, self._held, self._buffer, self._memory, out)
+            self.replaced += self._program.compile(samples, self._held, self._memory, out)
         self._held = ahead - count * self._hop
         return out
 
@@ -150,7 +150,7 @@ class Extractor:
         """As `push`, into the first rows of `out`; how many."""
         ahead = self._held + samples.size
         count = max(0, (ahead - self._window) // self._hop + 1)
-        self.replaced += self._program.run(samples, self._held, self._buffer, self._memory, out[:count])
+        self.replaced += self._program.run(samples, self._held, self._memory, out[:count])
         self._held = ahead - count * self._hop
         return count
 
@@ -164,11 +164,17 @@ class _Program:
         self.width = width
         self.push, self._plan = _vector(spec, width) if width != PLAIN else _plain(spec)
         # Now, not at the first sound; later, samples of an unknown type must not start the compiler by themselves.
-        self.compile(np.zeros(0, np.float32), 0, np.zeros(0, np.float32), self.memory(), np.zeros((0, 1), np.float32))
+        memory, _ = self.memory()
+        self.compile(np.zeros(0, np.float32), 0, memory, np.zeros((0, 1), np.float32))
 
-    def memory(self) -> Any:
-        """Tables and scratch for one extractor."""
-        return kernels.copied(self._plan)
+    def memory(self) -> tuple[Any, Float32]:
+        """Memory of one extractor, as the kernel takes it; and the part of it that is the sample buffer, to be kept."""
+        if self.width == PLAIN:
+            plan = kernels.copied(self._plan)
+            return plan, plan.buffer
+        layout, table = self._plan
+        memory = _aligned(table)
+        return memory.ctypes.data, memory[layout.offsets()["samples"] :]
 
     def run(self, samples: Samples, *rest: Any) -> int:
         """Call the kernel."""
@@ -206,8 +212,16 @@ def _plain(spec: FrontEndSpec) -> tuple[Any, Any]:
 def _vector(spec: FrontEndSpec, width: int) -> tuple[Any, Any]:
     from edge.frontend import fused
 
-    layout, memory = fused.plan(spec, width)
-    return fused.build(layout), memory
+    layout, table = fused.plan(spec, width)
+    return fused.build(layout), (layout, table)
+
+
+def _aligned(table: Float32) -> Float32:
+    """A copy that begins at a cache line."""
+    raw = np.zeros(table.size + 16, np.float32)
+    start = -(raw.ctypes.data // 4) % 16
+    raw[start : start + table.size] = table
+    return raw[start : start + table.size]
 
 
 def _chosen(width: int | None) -> int | None:

@@ -73,7 +73,8 @@ def bank(spec: FrontEndSpec) -> Float64:
         case LinearBands():
             return linear_bank(spec.bands, spec.rate, spec.frames.size)
         case Spectrum():
-            return np.asarray(np.eye(spec.frames.size // 2 + 1), np.float64)
+            identity: Float64 = np.eye(spec.frames.size // 2 + 1)
+            return identity
 
 
 def cosine_transform(stage: Mfcc, count: int) -> Float64:

@@ -3,8 +3,8 @@
 A spec is laid out once (`Layout`), its tables are put into one float32 array, and the frame's instructions are emitted
 for exactly these numbers:
 
-    memory   | taper | twiddles | edges | weights | gain | shift | frame | a | b | edge | power |
-               tables, read only                                  scratch of one frame
+    memory   | taper | twiddles | edges | weights | gain | shift | frame | a | b | edge | power | samples |
+               tables, read only                                  scratch of one frame            carried
 
 The layout travels into the kernel as a JSON text, a compile-time constant: numba's cache key covers closed-over texts,
 and the text holds a digest of the modules that generate code, so that what they generated before is never served again.
@@ -20,6 +20,7 @@ from typing import Any
 
 import llvmlite.binding
 import msgspec
+import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import types
@@ -102,6 +103,7 @@ class Layout(msgspec.Struct, frozen=True):
             "b": 2 * transform.plane(self.size),
             "edge": columns,
             "power": self.size // 2 + 1 + rows + 2 * self.width,
+            "samples": kernels.room(self.window, self.hop),
         }
         at, end = {}, 0
         for name, length in sizes.items():
@@ -244,16 +246,30 @@ def frame(typing: Any, samples: Any, start: Any, memory: Any, out: Any, row: Any
     return types.void(samples, types.intp, memory, out, types.intp, layout), generate
 
 
+@intrinsic
+def pointer(typing: Any, address: Any) -> Any:  # noqa: ARG001
+    """``pointer(address)``: float32 at an address, which costs a caller less than an array does."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.float32)(types.intp), generate
+
+
 def build(layout: Layout) -> Any:
-    """The compiled ``push`` of a layout; see `kernels.push` for its contract.
+    """The compiled ``push`` of a layout; see `kernels.push` for its contract. Its memory comes by address.
 
     It closes over texts and numbers only: what else a closure holds would change numba's key from start to start.
     """
     text = msgspec.json.encode(layout).decode()
     window, hop, limit = layout.window, layout.hop, layout.limit
+    at = layout.offsets()
+    first, end = at["samples"], at["end"]
 
-    def push(samples, held, buffer, memory, out):  # type: ignore[no-untyped-def]
+    def push(samples, held, address, out):  # type: ignore[no-untyped-def]
         """Buffer samples, emit each frame as it becomes whole."""
+        memory = numba.carray(pointer(address), end)  # type: ignore[call-arg]
+        buffer = memory[first:]
         taken, fill, done, replaced = max(0, -held), max(0, held), 0, 0
         while taken < samples.size:
             count, bad = kernels.refill(samples, taken, buffer, fill, np.float32(limit))

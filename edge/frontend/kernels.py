@@ -75,6 +75,8 @@ class Plan(NamedTuple):
         Removal of the mean, pre-emphasis.
     frame, work, power
         Scratch ``[window]``, ``[4, M]`` and ``[bins]``.
+    buffer
+        Room for samples, see `room`.
     """
 
     hop: int
@@ -96,6 +98,7 @@ class Plan(NamedTuple):
     frame: np.ndarray
     work: np.ndarray
     power: np.ndarray
+    buffer: np.ndarray
 
 
 @jit
@@ -252,7 +255,7 @@ def keep(buffer, start, fill, taken):
 
 
 @jit
-def push(samples, held, buffer, plan, out):
+def push(samples, held, plan, out):
     """Take samples and fill ``out[T, F]`` with the frames that they complete.
 
     Parameters
@@ -260,18 +263,16 @@ def push(samples, held, buffer, plan, out):
     samples
         float32 or int16, ``[N]``.
     held
-        Samples of the next frame in `buffer`; below 0, how many are to be skipped before it begins.
-    buffer
-        Room for a window and more, and `SPARE`; carried from call to call.
+        Samples of the next frame in ``plan.buffer``; below 0, how many are to be skipped before it begins.
     plan
-        Tables and scratch.
+        Tables, scratch, and the buffer carried from call to call.
 
     Returns
     -------
     int
         How many samples were replaced by 0.
     """
-    taken, fill, done, replaced = max(0, -held), max(0, held), 0, 0
+    taken, fill, done, replaced, buffer = max(0, -held), max(0, held), 0, 0, plan.buffer
     while taken < samples.size:
         count, bad = refill(samples, taken, buffer, fill, plan.limit)
         taken, fill, replaced = taken + count, fill + count, replaced + bad
@@ -321,22 +322,18 @@ def plan(spec: FrontEndSpec) -> Plan:
         frame=np.zeros(window, np.float32),
         work=np.zeros((4, m), np.float32),
         power=np.zeros(size // 2 + 1, np.float32),
+        buffer=np.zeros(room(window, spec.frames.hop), np.float32),
     )
 
 
-def copied(plan: Any) -> Any:
-    """A plan (or a vector kernel's memory) with arrays of its own."""
-    if isinstance(plan, Plan):
-        return Plan(*(field.copy() if isinstance(field, np.ndarray) else field for field in plan))
-    return aligned(plan)
+def copied(plan: Plan) -> Plan:
+    """A plan with arrays of its own."""
+    return Plan(*(field.copy() if isinstance(field, np.ndarray) else field for field in plan))
 
 
-def aligned(table: np.ndarray) -> np.ndarray:
-    """A copy that begins at a cache line."""
-    raw = np.zeros(table.size + 16, np.float32)
-    start = -(raw.ctypes.data // 4) % 16
-    raw[start : start + table.size] = table
-    return raw[start : start + table.size]
+def room(window: int, hop: int) -> int:
+    """Length of a sample buffer: a window, some hops that come at once, and what a kernel reads behind its end."""
+    return window + max(1024, 4 * hop) + SPARE
 
 
 def compression(spec: FrontEndSpec) -> tuple[int, float, float, float]:
