@@ -44,7 +44,7 @@ def test_hash_sees_every_change(change):
             {"frames": {"window": 600, "hop": 320, "fft": 512}},
             "`frames.window` must be 1 to fft = 512 samples, got 600",
         ),
-        ({"frames": {"window": 16384, "hop": 320}}, "power of two from 64 to 8192, got 16384"),
+        ({"frames": {"window": 16384, "hop": 320}}, "64 to 8192 samples, got 16384"),
         ({"bands": {"kind": "mel", "count": 4, "low": 9000.0}}, "0 ≤ low < high ≤ 8000 Hz"),
         ({"scale": {"kind": "ln", "floor": 0.0}}, "silence"),
         ({"post": [{"kind": "standardise", "mean": [0.0, 1.0], "std": 1.0}]}, "one finite number or 64 of them, got 2"),

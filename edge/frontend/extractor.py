@@ -1,0 +1,234 @@
+"""From samples to the features of one channel: the kernels with their buffer, before any stage that looks at its past.
+
+        samples   |────────────────window────────────────|
+                  |──hop──|────────────────window────────────────|
+        frame     k       k + 1
+
+`Extractor.push` is all that happens to a hop of sound on a device, so it does nothing but count and call the kernel.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from edge.blocks import Float32
+from edge.errors import SpecError
+from edge.frontend import kernels
+from edge.frontend.spec import FrontEndSpec
+
+Samples = npt.NDArray[np.float32] | npt.NDArray[np.int16]
+
+PLAIN, WIDTHS = 1, (1, 4, 8, 16)
+FRAMES_PER_THREAD = 8192  # fewer are not worth another thread
+
+
+class Extractor:
+    """Frames of one channel, before the spec's post stages.
+
+    Parameters
+    ----------
+    spec
+        What to compute; `check` has passed.
+    width
+        Lanes of a vector: 16 (AVX-512), 8 (AVX), 4 (SSE, NEON), or 1 for the plain kernel. By default the environment's
+        ``WHEATEAR_VECTOR_WIDTH``, else what the processor has. Specs that the vector kernel cannot compute take the
+        plain one.
+
+    Attributes
+    ----------
+    width
+        The width in use.
+    replaced
+        Samples replaced by 0 since construction, for they were NaN, infinite or beyond any sound.
+
+    Raises
+    ------
+    SpecError
+        Where there is no such width.
+    """
+
+    def __init__(self, spec: FrontEndSpec, width: int | None = None) -> None:
+        self.spec = spec
+        self.replaced = 0
+        self._window, self._hop, self._count = spec.frames.window, spec.frames.hop, spec.band_count
+        self._program = _program(msgspec.json.encode(spec), _chosen(width))
+        self.width = self._program.width
+        self._kernel = self._program.push
+        self._memory, self._buffer = self._program.memory()
+        self.reset()
+
+    def reset(self, skip: int = 0) -> None:
+        """Forget all samples; the next frame begins `skip` samples from here, or −`skip` samples of silence ago."""
+        # Samples of the next frame that are in the buffer; below 0, how many are to come before it begins.
+        self._held = -skip
+        self._buffer[: max(0, -skip)] = 0
+
+    def push(self, samples: Samples) -> Float32:
+        """Frames that these samples complete, ``[T, F]``.
+
+        Parameters
+        ----------
+        samples
+            float32 (full scale ±1) or int16, ``[N]``.
+        """
+        ahead = self._held + samples.size
+        count = (ahead - self._window) // self._hop + 1 if ahead >= self._window else 0
+        out = np.empty((count, self._count), np.float32)
+        try:
+            self.replaced += self._kernel(samples, self._held, self._memory, out)
+        except TypeError:  # not compiled for these samples: the first ones, or of another type
+            self.replaced += self._program.compile(samples, self._held, self._memory, out)
+        self._held = ahead - count * self._hop
+        return out
+
+    def transform(self, samples: Samples, skip: int = 0, tail: int = 0, threads: int | None = None) -> Float32:
+        """Frames of a whole recording ``[T, F]``; the stream's own state is left alone.
+
+        Parameters
+        ----------
+        samples
+            As for `push`.
+        skip
+            As for `reset`.
+        tail
+            Samples of silence behind the recording.
+        threads
+            Threads that share the work; by default one per processor where there is enough of it.
+        """
+        total = max(0, (samples.size + tail - skip - self._window) // self._hop + 1)
+        out = np.empty((total, self._count), np.float32)
+        threads = threads or max(1, min(os.cpu_count() or 1, total // FRAMES_PER_THREAD))
+        bounds = [total * i // threads for i in range(threads + 1)]
+
+        def block(first: int, last: int) -> int:
+            begin, end = skip + first * self._hop, skip + (last - 1) * self._hop + self._window
+            worker = Extractor(self.spec, self.width)
+            worker.reset(min(0, begin))
+            done = worker._fill(samples[max(0, begin) : max(0, min(end, samples.size))], out[first:last])
+            worker._fill(np.zeros(max(0, end - max(begin, samples.size)), np.float32), out[first + done : last])
+            return worker.replaced
+
+        pieces = [(a, b) for a, b in pairwise(bounds) if a < b]
+        if len(pieces) < 2:
+            self.replaced += sum(block(a, b) for a, b in pieces)
+        else:
+            with ThreadPoolExecutor(len(pieces)) as pool:
+                self.replaced += sum(pool.map(block, *zip(*pieces, strict=True)))
+        return out
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """What is carried from push to push: ``held`` (int64) and ``samples`` (float32)."""
+        held = np.array(self._held, np.int64)
+        return {"held": held, "samples": self._buffer[: max(0, self._held)].copy()}
+
+    def restore(self, state: dict[str, npt.NDArray[Any]]) -> None:
+        """Go on where `state` was taken.
+
+        Raises
+        ------
+        ValueError
+            Where the state is not one of this spec.
+        """
+        held, samples = int(state["held"]), np.asarray(state["samples"], np.float32)
+        if samples.shape != (max(0, held),) or held >= self._window:
+            raise ValueError(
+                f"front end: expected a state of fewer than {self._window} samples, got {samples.shape} held {held}"
+            )
+        self._held = held
+        self._buffer[: samples.size] = samples
+
+    def _fill(self, samples: Samples, out: Float32) -> int:
+        """As `push`, into the first rows of `out`; how many."""
+        ahead = self._held + samples.size
+        count = max(0, (ahead - self._window) // self._hop + 1)
+        self.replaced += self._program.run(samples, self._held, self._memory, out[:count])
+        self._held = ahead - count * self._hop
+        return count
+
+
+class _Program:
+    """A compiled kernel and the memory it starts from; shared by all extractors of a spec."""
+
+    _lock = threading.Lock()
+
+    def __init__(self, spec: FrontEndSpec, width: int) -> None:
+        self.width = width
+        self.push, self._plan = _vector(spec, width) if width != PLAIN else _plain(spec)
+        # Now, not at the first sound; later, samples of an unknown type must not start the compiler by themselves.
+        memory, _ = self.memory()
+        self.compile(np.zeros(0, np.float32), 0, memory, np.zeros((0, 1), np.float32))
+
+    def memory(self) -> tuple[Any, Float32]:
+        """Memory of one extractor, as the kernel takes it; and the part of it that is the sample buffer, to be kept."""
+        if self.width == PLAIN:
+            plan = kernels.copied(self._plan)
+            return plan, plan.buffer
+        layout, table = self._plan
+        memory = _aligned(table)
+        return memory.ctypes.data, memory[layout.offsets()["samples"] :]
+
+    def run(self, samples: Samples, *rest: Any) -> int:
+        """Call the kernel."""
+        try:
+            return int(self.push(samples, *rest))
+        except TypeError:
+            return self.compile(samples, *rest)
+
+    def compile(self, samples: Samples, *rest: Any) -> int:
+        """Call the kernel with samples of any kind, as int16 or float32; compile it (or read its cache) if need be."""
+        kind = np.int16 if samples.dtype == np.int16 else np.float32
+        plain = np.require(samples, kind, ["C", "W"])
+        with self._lock:
+            self.push.disable_compile(False)
+            try:
+                return int(self.push(plain, *rest))
+            finally:
+                self.push.disable_compile()
+
+
+@cache
+def _program(text: bytes, width: int | None) -> _Program:
+    spec = msgspec.json.decode(text, type=FrontEndSpec)
+    from edge.frontend import fused
+
+    if width is None:
+        width = fused.host_width()
+    return _Program(spec, width if fused.possible(spec) else PLAIN)
+
+
+def _plain(spec: FrontEndSpec) -> tuple[Any, Any]:
+    return kernels.push, kernels.plan(spec)
+
+
+def _vector(spec: FrontEndSpec, width: int) -> tuple[Any, Any]:
+    from edge.frontend import fused
+
+    layout, table = fused.plan(spec, width)
+    return fused.build(layout), (layout, table)
+
+
+def _aligned(table: Float32) -> Float32:
+    """A copy that begins at a cache line."""
+    raw = np.zeros(table.size + 16, np.float32)
+    start = -(raw.ctypes.data // 4) % 16
+    raw[start : start + table.size] = table
+    return raw[start : start + table.size]
+
+
+def _chosen(width: int | None) -> int | None:
+    """The width asked for, by argument or environment."""
+    text = os.environ.get("WHEATEAR_VECTOR_WIDTH", "")
+    if width is None and text:
+        width = int(text) if text.isdecimal() else -1
+    if width is not None and width not in WIDTHS:
+        raise SpecError(f"front end: expected a vector width of 1, 4, 8 or 16, got {text or width}")
+    return width
