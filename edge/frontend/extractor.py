@@ -28,6 +28,7 @@ from edge.frontend.spec import FrontEndSpec
 Samples = npt.NDArray[np.float32] | npt.NDArray[np.int16]
 
 PLAIN, WIDTHS = 1, (1, 4, 8, 16)
+ROWS = 8  # frames of a push that need no new array
 FRAMES_PER_THREAD = 8192  # fewer are not worth another thread
 
 
@@ -47,8 +48,6 @@ class Extractor:
     ----------
     width
         The width in use.
-    replaced
-        Samples replaced by 0 since construction, for they were NaN, infinite or beyond any sound.
 
     Raises
     ------
@@ -58,37 +57,42 @@ class Extractor:
 
     def __init__(self, spec: FrontEndSpec, width: int | None = None) -> None:
         self.spec = spec
-        self.replaced = 0
         self._window, self._hop, self._count = spec.frames.window, spec.frames.hop, spec.band_count
         self._program = _program(msgspec.json.encode(spec), _chosen(width))
         self.width = self._program.width
         self._kernel = self._program.push
-        self._memory, self._buffer = self._program.memory()
+        self._memory, self._buffer, self._counts = self._program.memory()
+        # Small pushes share one output array, whose views are made once: allocation would cost as much as the transform.
+        self._out = np.zeros((ROWS, self._count), np.float32)
+        self._views = [self._out[:rows] for rows in range(ROWS + 1)]
+        self._target, self._longest = self._program.target(self._out), ROWS * self._hop
         self.reset()
+
+    @property
+    def replaced(self) -> int:
+        """Samples replaced by 0 since construction, for they were NaN, infinite or beyond any sound."""
+        return int(self._counts[kernels.REPLACED])
 
     def reset(self, skip: int = 0) -> None:
         """Forget all samples; the next frame begins `skip` samples from here, or −`skip` samples of silence ago."""
-        # Samples of the next frame that are in the buffer; below 0, how many are to come before it begins.
-        self._held = -skip
+        self._counts[kernels.START], self._counts[kernels.FILL] = max(0, skip), max(0, -skip)
         self._buffer[: max(0, -skip)] = 0
 
     def push(self, samples: Samples) -> Float32:
-        """Frames that these samples complete, ``[T, F]``.
+        """Frames that these samples complete, ``[T, F]``: valid until the next push, which may write over them.
 
         Parameters
         ----------
         samples
             float32 (full scale ±1) or int16, ``[N]``.
         """
-        ahead = self._held + samples.size
-        count = (ahead - self._window) // self._hop + 1 if ahead >= self._window else 0
-        out = np.empty((count, self._count), np.float32)
+        if samples.size > self._longest:
+            out = np.empty((-(-samples.size // self._hop), self._count), np.float32)
+            return out[: self._fill(samples, out)]
         try:
-            self.replaced += self._kernel(samples, self._held, self._memory, out)
-        except TypeError:  # not compiled for these samples: the first ones, or of another type
-            self.replaced += self._program.compile(samples, self._held, self._memory, out)
-        self._held = ahead - count * self._hop
-        return out
+            return self._views[self._kernel(samples, self._memory, self._target)]
+        except TypeError:  # not compiled for these samples: the first ones of their type
+            return self._views[self._program.compile(samples, self._memory, self._target)]
 
     def transform(self, samples: Samples, skip: int = 0, tail: int = 0, threads: int | None = None) -> Float32:
         """Frames of a whole recording ``[T, F]``; the stream's own state is left alone.
@@ -119,16 +123,17 @@ class Extractor:
 
         pieces = [(a, b) for a, b in pairwise(bounds) if a < b]
         if len(pieces) < 2:
-            self.replaced += sum(block(a, b) for a, b in pieces)
+            replaced = sum(block(a, b) for a, b in pieces)
         else:
             with ThreadPoolExecutor(len(pieces)) as pool:
-                self.replaced += sum(pool.map(block, *zip(*pieces, strict=True)))
+                replaced = sum(pool.map(block, *zip(*pieces, strict=True)))
+        self._counts[kernels.REPLACED] += replaced
         return out
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """What is carried from push to push: ``held`` (int64) and ``samples`` (float32)."""
-        held = np.array(self._held, np.int64)
-        return {"held": held, "samples": self._buffer[: max(0, self._held)].copy()}
+        start, fill = int(self._counts[kernels.START]), int(self._counts[kernels.FILL])
+        return {"held": np.array(fill - start), "samples": self._buffer[start:fill].copy()}
 
     def restore(self, state: dict[str, npt.NDArray[Any]]) -> None:
         """Go on where `state` was taken.
@@ -143,16 +148,12 @@ class Extractor:
             raise ValueError(
                 f"front end: expected a state of fewer than {self._window} samples, got {samples.shape} held {held}"
             )
-        self._held = held
+        self.reset(-held)
         self._buffer[: samples.size] = samples
 
     def _fill(self, samples: Samples, out: Float32) -> int:
         """As `push`, into the first rows of `out`; how many."""
-        ahead = self._held + samples.size
-        count = max(0, (ahead - self._window) // self._hop + 1)
-        self.replaced += self._program.run(samples, self._held, self._memory, out[:count])
-        self._held = ahead - count * self._hop
-        return count
+        return self._program.run(samples, self._memory, self._program.target(out))
 
 
 class _Program:
@@ -164,17 +165,22 @@ class _Program:
         self.width = width
         self.push, self._plan = _vector(spec, width) if width != PLAIN else _plain(spec)
         # Now, not at the first sound; later, samples of an unknown type must not start the compiler by themselves.
-        memory, _ = self.memory()
-        self.compile(np.zeros(0, np.float32), 0, memory, np.zeros((0, 1), np.float32))
+        memory, *_keep = self.memory()
+        self.compile(np.zeros(0, np.float32), memory, self.target(np.zeros((0, 1), np.float32)))
 
-    def memory(self) -> tuple[Any, Float32]:
-        """Memory of one extractor, as the kernel takes it; and the part of it that is the sample buffer, to be kept."""
+    def memory(self) -> tuple[Any, Float32, npt.NDArray[np.int64]]:
+        """Memory of one extractor, as the kernel takes it; and the parts that are carried, to be kept: buffer, counts."""
         if self.width == PLAIN:
             plan = kernels.copied(self._plan)
-            return plan, plan.buffer
+            return plan, plan.buffer, plan.counts
         layout, table = self._plan
         memory = _aligned(table)
-        return memory.ctypes.data, memory[layout.offsets()["samples"] :]
+        counts = memory[: 2 * kernels.COUNTS].view(np.int64)
+        return memory.ctypes.data, memory[layout.offsets()["samples"] :], counts
+
+    def target(self, out: Float32) -> Any:
+        """An output array as the kernel takes it."""
+        return out if self.width == PLAIN else out.ctypes.data
 
     def run(self, samples: Samples, *rest: Any) -> int:
         """Call the kernel."""

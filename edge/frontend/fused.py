@@ -3,8 +3,8 @@
 A spec is laid out once (`Layout`), its tables are put into one float32 array, and the frame's instructions are emitted
 for exactly these numbers:
 
-    memory   | taper | twiddles | edges | weights | gain | shift | frame | a | b | edge | power | samples |
-               tables, read only                                  scratch of one frame            carried
+    memory   | counts | taper | twiddles | edges | weights | gain | shift | frame | a | b | edge | power | samples |
+               carried  tables, read only                                  scratch of one frame            carried
 
 The layout travels into the kernel as a JSON text, a compile-time constant: numba's cache key covers closed-over texts,
 and the text holds a digest of the modules that generate code, so that what they generated before is never served again.
@@ -28,8 +28,9 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 from edge.frontend import bands, filterbank, kernels, transform
+from edge.frontend.kernels import FILL, START
 from edge.frontend.spec import FrontEndSpec
-from edge.frontend.vector import Lanes, index
+from edge.frontend.vector import F32, Lanes, index
 
 LINE = 16  # float32 of a cache line: what each part of memory begins at
 NORMAL = float(np.finfo(np.float32).tiny)  # the logarithm's polynomial needs normal numbers
@@ -92,6 +93,7 @@ class Layout(msgspec.Struct, frozen=True):
         rows, columns = transform.SHAPES[self.size]
         padded = -(-self.count // self.width) * self.width
         sizes = {
+            "counts": LINE,
             "taper": self.row,
             "twiddles": rows * columns,
             "edges": columns * columns,
@@ -100,7 +102,7 @@ class Layout(msgspec.Struct, frozen=True):
             "shift": padded,
             "frame": LINE + self.row + self.width if self.prepared else 0,
             "a": 2 * transform.plane(self.size),
-            "b": 2 * transform.plane(self.size),
+            "b": 0 if rows == 2 * columns else 2 * transform.plane(self.size),
             "edge": columns,
             "power": self.size // 2 + 1 + rows + 2 * self.width,
             "samples": kernels.room(self.window, self.hop),
@@ -108,6 +110,8 @@ class Layout(msgspec.Struct, frozen=True):
         at, end = {}, 0
         for name, length in sizes.items():
             at[name], end = end, end + -(-length // LINE) * LINE
+        if rows == 2 * columns:
+            at["b"] = at["a"]  # a square is transposed in place
         return at | {"end": end}
 
 
@@ -224,21 +228,21 @@ def _mean(lanes: Lanes, memory: ir.Value, place: int, window: int) -> ir.Value:
 
 @intrinsic(prefer_literal=True)
 def frame(typing: Any, samples: Any, start: Any, memory: Any, out: Any, row: Any, layout: Any) -> Any:  # noqa: ARG001
-    """``frame(samples, start, memory, out, row, layout)``: features of ``samples[start:]`` into ``out[row]``."""
+    """``frame(samples, start, memory, out, row, layout)``: features of ``samples[start:]`` to row `row` at pointer `out`."""
     if not isinstance(layout, types.StringLiteral):
         raise TypingError("the layout must be a constant text")
     plan = msgspec.json.decode(layout.literal_value, type=Layout)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        def pointer(number: int) -> ir.Value:
+        def data(number: int) -> ir.Value:
             return context.make_array(signature.args[number])(context, builder, arguments[number]).data
 
         first = builder.mul(arguments[4], index(plan.count))
         emit(
             builder,
-            builder.gep(pointer(0), [arguments[1]]),
-            pointer(2),
-            builder.gep(pointer(3), [first]),
+            builder.gep(data(0), [arguments[1]]),
+            data(2),
+            builder.gep(builder.bitcast(arguments[3], F32.as_pointer()), [first]),
             plan,
         )
         return context.get_dummy_value()
@@ -248,16 +252,16 @@ def frame(typing: Any, samples: Any, start: Any, memory: Any, out: Any, row: Any
 
 @intrinsic
 def pointer(typing: Any, address: Any) -> Any:  # noqa: ARG001
-    """``pointer(address)``: float32 at an address, which costs a caller less than an array does."""
+    """``pointer(address)``: memory at an address, which costs a caller less than an array does."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
-    return types.CPointer(types.float32)(types.intp), generate
+    return types.voidptr(types.intp), generate
 
 
 def build(layout: Layout) -> Any:
-    """The compiled ``push`` of a layout; see `kernels.push` for its contract. Its memory comes by address.
+    """The compiled ``push`` of a layout; see `kernels.push` for its contract. Memory and output come by address.
 
     It closes over texts and numbers only: what else a closure holds would change numba's key from start to start.
     """
@@ -266,19 +270,18 @@ def build(layout: Layout) -> Any:
     at = layout.offsets()
     first, end = at["samples"], at["end"]
 
-    def push(samples, held, address, out):  # type: ignore[no-untyped-def]
+    def push(samples, address, target):  # type: ignore[no-untyped-def]
         """Buffer samples, emit each frame as it becomes whole."""
-        memory = numba.carray(pointer(address), end)  # type: ignore[call-arg]
-        buffer = memory[first:]
-        taken, fill, done, replaced = max(0, -held), max(0, held), 0, 0
+        memory = numba.carray(pointer(address), end, np.float32)  # type: ignore[call-arg]
+        counts = numba.carray(pointer(address), kernels.COUNTS, np.int64)  # type: ignore[call-arg]
+        buffer, taken, done = memory[first:], 0, 0
         while taken < samples.size:
-            count, bad = kernels.refill(samples, taken, buffer, fill, np.float32(limit))
-            taken, fill, replaced = taken + count, fill + count, replaced + bad
-            start = 0
+            taken = kernels.refill(samples, taken, buffer, counts, np.float32(limit))
+            start, fill = counts[START], counts[FILL]
             while fill - start >= window:
-                frame(buffer, start, memory, out, done, text)  # type: ignore[call-arg]
+                frame(buffer, start, memory, pointer(target), done, text)  # type: ignore[call-arg]
                 start, done = start + hop, done + 1
-            taken, fill = kernels.keep(buffer, start, fill, taken)
-        return replaced
+            counts[START] = start
+        return done
 
     return kernels.jit(push)

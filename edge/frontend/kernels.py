@@ -33,6 +33,7 @@ from edge.frontend import filterbank
 from edge.frontend.spec import HEADROOM, Decibel, FrontEndSpec, Linear, Ln, Log10
 
 LINEAR, LN, LOG10 = 0, 1, 2
+START, FILL, REPLACED, COUNTS = 0, 1, 2, 3
 SPARE = 256  # samples behind the buffer's end that a kernel may read (and silence)
 
 
@@ -77,6 +78,9 @@ class Plan(NamedTuple):
         Scratch ``[window]``, ``[4, M]`` and ``[bins]``.
     buffer
         Room for samples, see `room`.
+    counts
+        int64 ``[COUNTS]``. START: where in the buffer the next frame begins. FILL: where its samples end. START beyond
+        FILL: so many are to come before it begins. REPLACED: samples that were no sound.
     """
 
     hop: int
@@ -99,6 +103,7 @@ class Plan(NamedTuple):
     work: np.ndarray
     power: np.ndarray
     buffer: np.ndarray
+    counts: np.ndarray
 
 
 @jit
@@ -224,61 +229,57 @@ def _bluestein(plan):
 
 
 @jit
-def refill(samples, taken, buffer, fill, limit):
-    """Copy ``samples[taken:]`` behind ``buffer[:fill]`` as far as there is room: how many, and how many were no sound.
+def refill(samples, taken, buffer, counts, limit):
+    """Copy ``samples[taken:]`` behind what the buffer holds, as far as there is room; the new `taken`.
 
-    int16 becomes ±1. What is not finite or beyond `limit` becomes 0.
+    int16 becomes ±1. What is not finite or beyond `limit` becomes 0 and is counted. What is held moves to the buffer's
+    beginning when room runs out, not before: a stream moves it once in several hops.
     """
-    unit = np.float32(1 / 32768) if samples.itemsize == 2 else np.float32(1)
-    count = min(samples.size - taken, buffer.size - SPARE - fill)
-    source, target, bad = samples[taken : taken + count], buffer[fill : fill + count], 0
-    for i in range(count):
-        x = np.float32(source[i]) * unit
-        sound = abs(x) <= limit  # false for NaN
-        target[i] = x if sound else np.float32(0)
-        bad += 0 if sound else 1
-    return count, bad
-
-
-@jit
-def keep(buffer, start, fill, taken):
-    """Move what follows sample `start` of the buffer to its beginning: how many samples were taken and are held.
-
-    Where the next frame begins behind all that is there (hop > window), the samples in between count as taken.
-    """
-    rest = max(0, fill - start)
-    source, target = buffer[start : start + rest], buffer[:rest]
-    if start:
-        for i in range(rest):
+    start, fill, capacity = counts[START], counts[FILL], buffer.size - SPARE
+    if start > fill:  # hop > window: samples between two frames
+        skipped = min(start - fill, samples.size - taken)
+        taken, fill = taken + skipped, fill + skipped
+    if start >= fill:
+        start, fill = start - fill, 0
+    if start and fill + samples.size - taken > capacity:
+        source, target = buffer[start:fill], buffer[: fill - start]
+        for i in range(source.size):
             target[i] = source[i]
-    return taken + max(0, start - fill), rest
+        start, fill = 0, fill - start
+    unit = np.float32(1 / 32768) if samples.itemsize == 2 else np.float32(1)
+    count, bad = min(samples.size - taken, capacity - fill), 0
+    fresh, place = samples[taken : taken + count], buffer[fill : fill + count]
+    for i in range(count):
+        x = np.float32(fresh[i]) * unit
+        sound = abs(x) <= limit  # false for NaN
+        place[i] = x if sound else np.float32(0)
+        bad += 0 if sound else 1
+    counts[START], counts[FILL] = start, fill + count
+    counts[REPLACED] += bad
+    return taken + count
 
 
 @jit
-def push(samples, held, plan, out):
-    """Take samples and fill ``out[T, F]`` with the frames that they complete.
+def push(samples, plan, out):
+    """Take samples and fill ``out[T, F]`` with the frames that they complete, at most one for each hop begun.
 
     Parameters
     ----------
     samples
         float32 or int16, ``[N]``.
-    held
-        Samples of the next frame in ``plan.buffer``; below 0, how many are to be skipped before it begins.
     plan
-        Tables, scratch, and the buffer carried from call to call.
+        Tables, scratch, and what is carried from call to call: the buffer and the counts.
 
     Returns
     -------
     int
-        How many samples were replaced by 0.
+        How many frames.
     """
-    taken, fill, done, replaced, buffer = max(0, -held), max(0, held), 0, 0, plan.buffer
+    buffer, counts, taken, done = plan.buffer, plan.counts, 0, 0
     while taken < samples.size:
-        count, bad = refill(samples, taken, buffer, fill, plan.limit)
-        taken, fill, replaced = taken + count, fill + count, replaced + bad
-        start = 0
-        while fill - start >= plan.taper.size:
-            _prepare(buffer, start, plan)
+        taken = refill(samples, taken, buffer, counts, plan.limit)
+        while counts[FILL] - counts[START] >= plan.taper.size:
+            _prepare(buffer, counts[START], plan)
             if plan.chirp.size:
                 _bluestein(plan)
             else:
@@ -287,9 +288,9 @@ def push(samples, held, plan, out):
                 for k in range(plan.power.size):
                     plan.power[k] = math.sqrt(plan.power[k])
             _bands(plan.power, plan, out[done])
-            start, done = start + plan.hop, done + 1
-        taken, fill = keep(buffer, start, fill, taken)
-    return replaced
+            counts[START] += plan.hop
+            done += 1
+    return done
 
 
 def plan(spec: FrontEndSpec) -> Plan:
@@ -323,6 +324,7 @@ def plan(spec: FrontEndSpec) -> Plan:
         work=np.zeros((4, m), np.float32),
         power=np.zeros(size // 2 + 1, np.float32),
         buffer=np.zeros(room(window, spec.frames.hop), np.float32),
+        counts=np.zeros(COUNTS, np.int64),
     )
 
 

@@ -196,12 +196,14 @@ class _Channel:
 
     def push(self, samples: Samples) -> Float32:
         frames = self.extractor.push(samples)
+        if not self._stages:
+            return frames.copy()
         for stage in self._stages:
             frames = stage.push(frames)
         return frames
 
     def flush(self, tail: int) -> Float32:
-        return _ended(self._stages, self.extractor.push(np.zeros(tail, np.float32)))
+        return _ended(self._stages, self.extractor.push(np.zeros(tail, np.float32)).copy())
 
     def transform(self, samples: Samples, tail: int, threads: int | None) -> Float32:
         frames = self.extractor.transform(samples, -self.spec.frames.lead, tail, threads)

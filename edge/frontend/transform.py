@@ -176,13 +176,23 @@ class Transform:
         lanes.loop(self.columns, body)
 
     def _transpose(self, source: int, target: int) -> None:
-        """Step 3 for one plane: K × C at `source` to C × K at `target`."""
-        lanes, n = self.block, self.block.width
+        """Step 3 for one plane: K × C at `source` to C × K at `target`; a square one is transposed in place."""
+        n, square = self.block.width, source == target
         for row in range(0, self.half, n):
-            for column in range(0, self.columns, n):
-                block = [lanes.load(self.memory, source + (row + i) * self.columns + column) for i in range(n)]
-                for i, vector in enumerate(lanes.transpose(block)):
-                    lanes.store(vector, self.memory, target + (column + i) * self.half + row)
+            for column in range(row if square else 0, self.columns, n):
+                block = self._transposed(source + row * self.columns + column)
+                mirrored = self._transposed(source + column * self.columns + row) if square and column > row else []
+                self._put(block, target + column * self.half + row)
+                self._put(mirrored, target + row * self.half + column)
+
+    def _transposed(self, place: int) -> list[ir.Value]:
+        lanes = self.block
+        rows = [lanes.load(self.memory, place + i * self.columns) for i in range(lanes.width)]
+        return lanes.transpose(rows)
+
+    def _put(self, block: list[ir.Value], place: int) -> None:
+        for i, vector in enumerate(block):
+            self.block.store(vector, self.memory, place + i * self.half)
 
     def _rows(self, top: int, magnitude: bool) -> None:
         """Step 4 and the powers of all bins but those of the edge row."""
