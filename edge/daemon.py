@@ -27,7 +27,7 @@ from edge.sources.base import Source
 log = logging.getLogger(__name__)
 
 RING_SECONDS = 10
-BLOCK_SECONDS = 0.1
+BLOCK_SECONDS = 0.1  # at most: a block is what has come
 LONGEST_WAIT_S = 30.0
 
 
@@ -163,17 +163,10 @@ class Daemon:
         self._maker = EventMaker(config.device_name, config.stream_name, model.id, source.rate, clock)
         ring = Ring(RING_SECONDS * source.rate, source.rate)
         pipeline = Pipeline(model, self._maker, config.rules(model.card.decode))
-        block_size = max(1, round(BLOCK_SECONDS * source.rate))
         reason = "gap"
         source.start(ring, self._clock, clock)
         try:
-            while not self._stop.is_set():
-                block = ring.read(block_size, timeout=0.2)
-                if block is not None:
-                    for event in pipeline.push(block):
-                        submit(event)
-                elif ring.ended:
-                    break
+            follow(ring, pipeline, submit, self._stop)
             reason = "stop"
         finally:
             source.close()
@@ -188,6 +181,18 @@ class Daemon:
 
     def _notice(self, kind: EventType, reason: str) -> Event:
         return self._maker.notice(kind, *self._position, reason=reason)
+
+
+def follow(ring: Ring, pipeline: Pipeline, submit: Callable[[Event], object], stop: threading.Event) -> None:
+    """Submit the events of what `ring` holds, as soon as it comes, until it ends or `stop` is set."""
+    limit = max(1, round(BLOCK_SECONDS * ring.rate))
+    while not stop.is_set():
+        block = ring.read(limit, timeout=0.2)
+        if block is not None:
+            for event in pipeline.push(block):
+                submit(event)
+        elif ring.ended:
+            return
 
 
 def _interrupted(event: Event) -> Event:
