@@ -167,9 +167,8 @@ def run_all(model: str, third_party: Path | None, short: bool) -> Document:
     results: list[Result] = []
     for arguments in commands:
         click.echo(f"bench {' '.join(arguments)}", err=True)
-        code = "from edge.cli import main; main()"
         done = subprocess.run(
-            [sys.executable, "-c", code, "bench", *arguments, "--json"], stdout=subprocess.PIPE, check=False
+            [sys.executable, "-m", "bench", *arguments, "--json"], stdout=subprocess.PIPE, check=False
         )
         if done.returncode:
             raise click.ClickException(f"bench {arguments[0]} failed, its message is above")

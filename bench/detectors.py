@@ -49,7 +49,6 @@ class SlidingWindow:
                 "loop, got another kind"
             )
         spec = self.card.frontend
-        assert spec is not None
         self.spec = spec
         self.hop = round(HOP_S * spec.rate)
         self.window = round(WINDOW_S * spec.rate)
@@ -91,8 +90,6 @@ class SlidingWindow:
         import librosa
 
         frames, mel = self.spec.frames, self.spec.bands
-        assert isinstance(mel, Mel)
-        assert isinstance(self.spec.scale, Ln)
         power = librosa.feature.melspectrogram(
             y=samples,
             sr=self.spec.rate,
@@ -107,7 +104,6 @@ class SlidingWindow:
         )
         x = np.log(np.maximum(power, self.spec.scale.floor)).T
         for stage in self.spec.post:
-            assert isinstance(stage, Standardise)
             x = (x - np.float32(stage.mean)) / np.float32(stage.std)
         return np.asarray(x, np.float32)
 
@@ -138,8 +134,6 @@ class PlainLiteRt:
                 f"{folder.name}: expected a window model with a TFLite file and a linear magnitude spectrogram, "
                 "got another kind"
             )
-        assert card.frontend is not None
-        assert isinstance(card.stream, Window)
         self.card, self.spec, self.stream = card, card.frontend, card.stream
         self._interpreter = import_interpreter()(
             model_path=os.fspath(folder / choose(card, "tflite").name), num_threads=1

@@ -23,7 +23,7 @@ import numpy as np
 from bench import rig
 from bench.measure import NOISY
 from bench.result import Figure, Result
-from bench.rig import STAGES, Heard, Journey, Key, Listener, PacedSource, Stamps, StampedJournal, StampedPublisher
+from bench.rig import STAGES, Heard, Journey, Key, Listener, PacedSource, StampedJournal, StampedPublisher, Stamps
 from bench.scene import busy_scene
 from bench.vitals import Vitals, load
 from edge.blocks import Event, Float32
@@ -113,28 +113,25 @@ def measure(
     }
     stamps, events = Stamps(), dict[Key, Event]()
     names = [f"s{i}" for i in range(options.streams)]
-    with rig.place(options.endpoint) as (folder, endpoint):
-        with rig.outbox(folder, endpoint, stamps, names, journal, publisher) as box:
-            listener = Listener(endpoint)
-            try:
-                listener.ready()
+    with (
+        rig.place(options.endpoint) as (folder, endpoint),
+        rig.outbox(folder, endpoint, stamps, names, journal, publisher) as box,
+        Listener(endpoint) as listener,
+    ):
+        listener.ready()
 
-                def submit(event: Event) -> None:
-                    events[rig.key(event)] = event
-                    box.submit(event)
+        def submit(event: Event) -> None:
+            events[rig.key(event)] = event
+            box.submit(event)
 
-                begin = rig.now() + round(LEAD_S * SECOND)
-                streams = [
-                    rig.Stream(
-                        name, model, stamps, PacedSource(play, rate, block, begin + _stagger(i, options, block, rate))
-                    )
-                    for i, (name, play) in enumerate(zip(names, plays, strict=True))
-                ]
-                with load(options.load), Vitals() as vitals:
-                    _play(streams, submit)
-                heard = listener.finish(len(events))
-            finally:
-                listener.close()
+        begin = rig.now() + round(LEAD_S * SECOND)
+        streams = [
+            rig.Stream(name, model, stamps, PacedSource(play, rate, block, begin + _stagger(i, options, block, rate)))
+            for i, (name, play) in enumerate(zip(names, plays, strict=True))
+        ]
+        with load(options.load), Vitals() as vitals:
+            _play(streams, submit)
+        heard = listener.finish(len(events))
     sources = {stream.name: stream.source for stream in streams}
     journeys = travel(heard, events, stamps, expected, sources)
     return Run(

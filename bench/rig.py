@@ -156,14 +156,21 @@ class StampedJournal(Journal):
 
 
 class StampedPublisher(Publisher):
-    """The publisher, noting when an event has gone into its socket."""
+    """The publisher, noting when an event, encoded, is about to enter its socket: behind it a subscriber may be faster."""
 
     stamps: Stamps
+    _key: Key | None = None
 
     def send(self, event: Event) -> None:
         """As the base says."""
+        self._key = key(event)
         super().send(event)
-        self.stamps.sent[key(event)] = now()
+
+    def _send(self, message: Sequence[bytes]) -> None:
+        if self._key is not None:  # None: a heartbeat
+            self.stamps.sent[self._key] = now()
+            self._key = None
+        super()._send(message)
 
 
 class Stream:
@@ -237,9 +244,6 @@ class Listener:
     def __init__(self, endpoint: str) -> None:
         command = [sys.executable, "-m", "bench.listener", endpoint]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._stdin, self._stdout = self._process.stdin, self._process.stdout
 
     def ready(self) -> None:
         """Wait until it has heard a heartbeat.
@@ -249,7 +253,7 @@ class Listener:
         WireError
             It ended instead.
         """
-        if not self._stdout.readline():
+        if not self._process.stdout.readline():
             raise WireError("bench: the subscriber's process ended before it heard anything; its message is above")
 
     def finish(self, events: int) -> list[Heard]:
@@ -257,10 +261,14 @@ class Listener:
         heard, _ = self._process.communicate(b"%d\n" % events)
         return msgspec.json.decode(heard, type=list[Heard])
 
-    def close(self) -> None:
-        """End it."""
+    def __enter__(self) -> Listener:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            pipe.close()
 
 
 @contextmanager

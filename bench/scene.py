@@ -32,7 +32,7 @@ def busy_scene(seconds: float, seed: int = 0) -> tuple[Float32, list[Truth]]:
     rng = np.random.default_rng(seed)
     samples = rng.normal(0, FLOOR, round(seconds * RATE)).astype(np.float32)
     truth: list[Truth] = []
-    onset, order = PAUSE_S, []
+    onset, order = PAUSE_S, list[int]()
     while onset + SOUND_S < seconds:
         order = order or list(rng.permutation(len(PROGRAMME)))
         label, make, _, level = PROGRAMME[order.pop()]

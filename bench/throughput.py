@@ -96,7 +96,7 @@ def _cost(timing: Timing, ours: Timing) -> list[Figure]:
     return [
         figure(timing.name, "per second of sound", [1000 * s for s in seconds], "ms", "less"),
         figure(timing.name, "hours of sound per core-hour", [1 / s for s in seconds], "", "more"),
-        *([] if timing is ours else [figure(timing.name, "times the first", quotients, "×")]),
+        *([] if timing is ours else [figure(timing.name, "times the first", quotients)]),
     ]
 
 

@@ -104,7 +104,7 @@ def _used() -> float:
 @contextmanager
 def load(workers: int) -> Iterator[None]:
     """Keep so many other processes busy meanwhile."""
-    code = "import os\nwhile os.getppid() == {}: sum(range(10_000))".format(os.getpid())
+    code = f"import os\nwhile os.getppid() == {os.getpid()}: sum(range(10_000))"
     busy = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(workers)]
     try:
         yield
