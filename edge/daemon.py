@@ -27,7 +27,7 @@ from edge.sources.base import Source
 log = logging.getLogger(__name__)
 
 RING_SECONDS = 10
-BLOCK_SECONDS = 0.1  # at most: a block is what has come
+BLOCK_SECONDS = 1.0  # at most: live, a block is what has come; of a file, larger blocks cost less
 LONGEST_WAIT_S = 30.0
 
 

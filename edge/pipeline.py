@@ -71,7 +71,8 @@ class Pipeline:
         return self._front.spec.hop if isinstance(self._front, FrontEnd) else 1
 
     def _detect(self, block: AudioBlock) -> list[Detection]:
-        return self._decoder.push(self._scorer.push(self._front.push(block)))
+        features = self._front.push(block)
+        return self._decoder.push(self._scorer.push(features)) if len(features.frames) else []
 
     def _events(self, found: list[Detection]) -> list[Event]:
         return [self.maker.detection(self._epoch, detection, self._resampler.rate) for detection in found]

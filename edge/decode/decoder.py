@@ -133,13 +133,12 @@ class Decoder:
 
     def _decide(self, group: _Group, smooth: Float32, first: int) -> list[tuple[int, int, Detection]]:
         decided = []
-        for column in range(smooth.shape[1]):
-            machine = group.machines[column]
-            scores = smooth[:, column]
-            # Most classes are silent most of the time: they cost one comparison per block.
-            if machine.idle and not (scores >= group.off[column]).any():
+        # Most classes are silent most of the time: they cost one comparison per block, all together.
+        loud = (smooth >= group.off).any(axis=0).tolist()
+        for column, machine in enumerate(group.machines):
+            if machine.idle and not loud[column]:
                 continue
-            for t, score in enumerate(scores.tolist(), first):
+            for t, score in enumerate(smooth[:, column].tolist(), first):
                 step = machine.step(t, score)
                 if step:
                     index = group.classes[column]

@@ -31,8 +31,10 @@ class _Port:
     work: Array  # float32 as seen from outside, where quantised; else `raw` itself
 
     def quantise(self, value: Array) -> Array:
-        """Fill `raw`, clipping to what its type can hold."""
+        """The value as the graph holds it, clipped to what its type can hold."""
         if not self.scale:
+            if value.dtype == self.raw.dtype:
+                return value
             np.copyto(self.raw, value)
             return self.raw
         limits = np.iinfo(self.raw.dtype)
@@ -44,8 +46,8 @@ class _Port:
         return self.raw
 
     def dequantise(self, value: Array) -> None:
-        """Fill `work` from the graph's own memory."""
-        np.copyto(self.work, value, casting="same_kind" if not self.scale else "unsafe")
+        """Fill `work` from what the graph gave."""
+        self.work[...] = value
         if self.scale:
             np.subtract(self.work, np.float32(self.zero), out=self.work)
             np.multiply(self.work, np.float32(self.scale), out=self.work)
@@ -93,7 +95,7 @@ class LiteRtEngine:
                 self._interpreter.set_tensor(port.index, port.quantise(feeds[name]))
             self._interpreter.invoke()
             for port in self._outputs.values():
-                port.dequantise(self._interpreter.tensor(port.index)())  # a view that must not outlive this line
+                port.dequantise(self._interpreter.get_tensor(port.index))  # a copy; asking for a view costs more
         except KeyError as error:
             raise EngineError(f"{self._path}: expected a value for input {error}, got none") from None
         except (ValueError, RuntimeError, TypeError) as error:

@@ -88,8 +88,8 @@ class Graph:
                 f"model {self._card.name}: expected probabilities 0 to 1 from `{self._card.output.scores}`, "
                 f"got {low:g} to {high:g}; for logits the card must say output.activation = 'sigmoid' or 'softmax'"
             )
-        np.maximum(self.scores, 0.0, out=self.scores)
-        np.minimum(self.scores, 1.0, out=self.scores)
+        if low < 0 or high > 1:
+            np.clip(self.scores, 0.0, 1.0, out=self.scores)
 
 
 class Sheet:
