@@ -219,7 +219,7 @@ def _vector(spec: FrontEndSpec, width: int) -> tuple[Any, Any]:
     from edge.frontend import fused
 
     layout, table = fused.plan(spec, width)
-    return fused.build(layout), (layout, table)
+    return fused.build(msgspec.json.encode(layout).decode()), (layout, table)
 
 
 def _aligned(table: Float32) -> Float32:

@@ -260,12 +260,13 @@ def pointer(typing: Any, address: Any) -> Any:  # noqa: ARG001
     return types.voidptr(types.intp), generate
 
 
-def build(layout: Layout) -> Any:
-    """The compiled ``push`` of a layout; see `kernels.push` for its contract. Memory and output come by address.
+@cache
+def build(text: str) -> Any:
+    """The compiled ``push`` of a layout in JSON; see `kernels.push` for its contract. Memory and output come by address.
 
     It closes over texts and numbers only: what else a closure holds would change numba's key from start to start.
     """
-    text = msgspec.json.encode(layout).decode()
+    layout = msgspec.json.decode(text, type=Layout)
     window, hop, limit = layout.window, layout.hop, layout.limit
     at = layout.offsets()
     first, end = at["samples"], at["end"]
