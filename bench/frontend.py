@@ -171,7 +171,16 @@ def start(runs: int = 7) -> tuple[float, float]:
 
 def table(case: Case) -> str:
     """A case as Markdown: times of our own, times and ratios of others."""
-    header = ("", "offline µs/frame", "ratio", "one hop µs, p50 / p99", "ratio", "paced µs, p50 / p99", "ratio", "error")
+    header = (
+        "",
+        "offline µs/frame",
+        "ratio",
+        "one hop µs, p50 / p99",
+        "ratio",
+        "paced µs, p50 / p99",
+        "ratio",
+        "error",
+    )
     rows = []
     for name in case.hops:
         row = [name]
