@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -73,7 +75,7 @@ def bank(spec: FrontEndSpec) -> Float64:
         case LinearBands():
             return linear_bank(spec.bands, spec.rate, spec.frames.size)
         case Spectrum():
-            identity: Float64 = np.eye(spec.frames.size // 2 + 1)
+            identity: npt.NDArray[Any] = np.eye(spec.frames.size // 2 + 1)
             return identity
 
 

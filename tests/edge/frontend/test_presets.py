@@ -7,10 +7,15 @@ from edge.errors import SpecError
 from edge.frontend.presets import PRESETS, preset
 from edge.frontend.stream import FrontEnd
 
-# Hash; frames of two seconds; first, middle and last feature of the middle frame; mean. Computed by this project's plain
-# kernel when the presets were made, after it had been held against librosa, kaldi-native-fbank and the definitions.
+# Hash; frames of two seconds; first, middle and last feature of the middle frame; mean. Computed by this project
+# when the presets were made, after it had been held against librosa, kaldi-native-fbank and the definitions.
 GOLDEN = {
-    "librosa": ("4979e7acd3867a6d16b617a0528a45ab9cadaf49474ed6a2a225cd96a0936d43", 87, (-2.225, 3.911, 8.871), 6.6733),
+    "librosa": (
+        "4979e7acd3867a6d16b617a0528a45ab9cadaf49474ed6a2a225cd96a0936d43",
+        87,
+        (-2.225, 3.911, 8.871),
+        6.6733,
+    ),
     "kaldi": (
         "3e9116c0adaece4832ef2839a20eda504a8c50b673fac350f49aa7d54fc59b0f",
         198,
@@ -23,8 +28,18 @@ GOLDEN = {
         (115.510, 1.083, -0.630),
         0.7570,
     ),
-    "vggish": ("287f496d8391a98ba3acdaa4cbee9cb5b69b0814df209fa2957a94c525ed9473", 198, (1.161, 2.744, 3.080), 2.1335),
-    "yamnet": ("46ace745c322d7ec9f4c8a15a54c65a5c2b4fcf534a55624af8bc92df7864cb2", 198, (1.159, 2.744, 3.079), 2.1319),
+    "vggish": (
+        "287f496d8391a98ba3acdaa4cbee9cb5b69b0814df209fa2957a94c525ed9473",
+        198,
+        (1.161, 2.744, 3.080),
+        2.1335,
+    ),
+    "yamnet": (
+        "46ace745c322d7ec9f4c8a15a54c65a5c2b4fcf534a55624af8bc92df7864cb2",
+        198,
+        (1.159, 2.744, 3.079),
+        2.1319,
+    ),
     "birdnet-stm32": (
         "b575ac589a20311e179f8c9e42f712e52874ee625a50d9870647682bb5add435",
         171,

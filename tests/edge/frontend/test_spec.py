@@ -53,7 +53,7 @@ def test_hash_sees_every_change(change):
         ({"frames": {"window": 512, "hop": 320, "preemphasis": 1.5}}, "`frames.preemphasis` must be 0 to 1, got 1.5"),
         ({"frames": {"window": 512, "hop": 320, "full_scale": 0.0}}, "above 0, at most 2^32, got 0.0"),
         ({"bands": {"kind": "linear", "count": 0}}, "`bands.count` must be 1 to 1024, got 0"),
-        ({"post": [{"kind": "pcen"}]}, "it replaces a logarithm"),
+        ({"post": [{"kind": "pcen"}]}, "it takes the place of a logarithm"),
         ({"scale": {"kind": "linear"}, "post": [{"kind": "pcen", "power": 2.0}]}, "power above 0 to 1"),
         ({"post": [{"kind": "mfcc", "count": 65}]}, "`post[0].count` must be 1 to 64 coefficients, got 65"),
         ({"post": [{"kind": "delta", "order": 3}]}, "Invalid enum value 3 - at `$.post[0].order`"),

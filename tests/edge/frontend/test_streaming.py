@@ -1,6 +1,7 @@
 """The same bits from every chunking, width by width; state, channels, sample types and samples that are no sound."""
 
 import logging
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -51,10 +52,7 @@ PCEN = parse({"rate": RATE, "frames": SMALL, "bands": MEL, "post": [{"kind": "pc
 def pushed(front, samples, cuts, start=0, epoch="e"):
     """Frames of `samples` cut at `cuts`, flushed; and that their numbers join."""
     edges = [0, *sorted(cuts), len(samples)]
-    blocks = [
-        front.push(AudioBlock(epoch, start + a, front.spec.rate, samples[a:b]))
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    blocks = [front.push(AudioBlock(epoch, start + a, front.spec.rate, samples[a:b])) for a, b in pairwise(edges)]
     blocks.append(front.flush())
     first = blocks[0].first_frame
     assert [b.first_frame - first for b in blocks] == np.cumsum([0, *[len(b.frames) for b in blocks]])[:-1].tolist()
@@ -152,10 +150,10 @@ def test_a_restored_state_goes_on_with_the_same_bits(cut, kernel, post):
 def test_a_state_of_another_spec_is_refused():
     with pytest.raises(ValueError, match="restore needs the same spec"):
         FrontEnd(spec("small")).restore(FrontEnd(spec("small", "mean")).state())
+    big = FrontEnd(spec("small"))
+    big.reset("e", 0)
+    big.push(AudioBlock("e", 0, RATE, NOISE[:150]))
     with pytest.raises(ValueError, match="fewer than 63 samples"):
-        big = FrontEnd(spec("small"))
-        big.reset("e", 0)
-        big.push(AudioBlock("e", 0, RATE, NOISE[:150]))
         FrontEnd(spec("sparse")).restore(big.state())
 
 
