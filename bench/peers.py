@@ -281,13 +281,14 @@ class KaldiNativeFbank(Peer):
         return listed
 
     def hop(self, samples: list[float]) -> np.ndarray:
-        """As the base says; frames given out are dropped, as in a long run."""
+        """As the base says. A frame is a view of memory that the library drops at the next hop."""
+        if self._taken:
+            self._stream.pop(1)
         self._stream.accept_waveform(self.spec.rate, samples)
         if self._stream.num_frames_ready <= self._taken:
             return np.zeros(0, np.float32)
         frame: np.ndarray = self._stream.get_frame(self._taken)
         self._taken += 1
-        self._stream.pop(1)
         return frame
 
 

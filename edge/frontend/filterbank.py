@@ -108,7 +108,7 @@ def folded(spec: FrontEndSpec) -> int:
 
 
 def _bins(rate: int, size: int) -> Float64:
-    return np.arange(size // 2 + 1) * (rate / size)
+    return np.arange(size // 2 + 1, dtype=np.float64) * (rate / size)
 
 
 def _triangles(edges: Float64, x: Float64) -> Float64:
