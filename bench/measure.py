@@ -4,8 +4,8 @@
     round 1   B B B B …   C C C C …   A A A A …     who begins rotates
     round 2   C C C C …   A A A A …   B B B B …
 
-Machines drift and share their cores, so absolute times mean little and one after another nothing: every contender runs in
-every round, a figure is the median over rounds, and a ratio is the median over rounds of the quotient within a round.
+Machines drift and share their cores, so absolute times mean little, and one after another nothing: every contender
+runs in every round, a figure is the median over rounds, a ratio the median over rounds of the quotient within a round.
 `back_to_back` keeps caches warm; `paced` waits between items, as sound does, and lets them go cold.
 """
 
@@ -72,7 +72,7 @@ class Timing:
         return float((high - low) / middle)
 
     def ratio(self, other: Timing, q: float = 50) -> float:
-        """This contender's time over the other's, median over rounds of the quotient within each."""
+        """The contender's time over the other's, median over rounds of the quotient within each."""
         pairs = zip(self.rounds, other.rounds, strict=True)
         return float(np.median([np.percentile(a, q) / np.percentile(b, q) for a, b in pairs]))
 

@@ -13,10 +13,24 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edge.errors import ConfigError
 from edge.frontend import filterbank
 from edge.frontend.spec import FrontEndSpec, Ln, Mel, parse
 
 Hop = Callable[[Any], np.ndarray]
+
+
+def floor(spec: FrontEndSpec) -> float:
+    """Least power that has a logarithm.
+
+    Raises
+    ------
+    ConfigError
+        Where the spec is not one of ln of mel bands, which is what peers compute.
+    """
+    if not isinstance(spec.scale, Ln) or not isinstance(spec.bands, Mel):
+        raise ConfigError(f"bench frontend: expected a spec of ln of mel bands, got {spec.scale} of {spec.bands}")
+    return spec.scale.floor
 
 
 class Peer:
@@ -29,12 +43,13 @@ class Peer:
     """
 
     package = ""
+    mel: Any
 
     def __init__(self, spec: FrontEndSpec) -> None:
-        self.spec = spec
+        self.spec, self.mel = spec, spec.bands
         self.window = filterbank.taper(spec.frames.taper, spec.frames.window).astype(np.float32)
         self.bank = np.ascontiguousarray(filterbank.bank(spec).astype(np.float32).T)
-        self.floor = np.float32(spec.scale.floor if isinstance(spec.scale, Ln) else 0)
+        self.floor = np.float32(floor(spec))
         self.recent = np.zeros(spec.frames.window, np.float32)
 
     def reference_spec(self) -> FrontEndSpec:
@@ -184,11 +199,14 @@ class Librosa(Peer):
 
     package = "librosa"
 
+    def __init__(self, spec: FrontEndSpec) -> None:
+        super().__init__(spec)
+        import librosa  # noqa: F401  # lazily loaded inside: not while the clock runs
+
     def _melspectrogram(self, samples: np.ndarray) -> np.ndarray:
         import librosa
 
-        frames, mel = self.spec.frames, self.spec.bands
-        assert isinstance(mel, Mel)
+        frames, mel = self.spec.frames, self.mel
         power = librosa.feature.melspectrogram(
             y=samples,
             sr=self.spec.rate,
@@ -237,8 +255,7 @@ class KaldiNativeFbank(Peer):
     def _online(self) -> Any:
         import kaldi_native_fbank
 
-        frames, mel = self.spec.frames, self.spec.bands
-        assert isinstance(mel, Mel)
+        frames, mel = self.spec.frames, self.mel
         options = kaldi_native_fbank.FbankOptions()
         options.frame_opts.samp_freq = self.spec.rate
         options.frame_opts.frame_length_ms = 1000 * frames.window / self.spec.rate
@@ -264,13 +281,14 @@ class KaldiNativeFbank(Peer):
         return listed
 
     def hop(self, samples: list[float]) -> np.ndarray:
-        """As the base says; frames given out are dropped, as in a long run."""
+        """As the base says. A frame is a view of memory that the library drops at the next hop."""
+        if self._taken:
+            self._stream.pop(1)
         self._stream.accept_waveform(self.spec.rate, samples)
         if self._stream.num_frames_ready <= self._taken:
             return np.zeros(0, np.float32)
         frame: np.ndarray = self._stream.get_frame(self._taken)
         self._taken += 1
-        self._stream.pop(1)
         return frame
 
 

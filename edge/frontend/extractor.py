@@ -62,9 +62,9 @@ class Extractor:
         self.width = self._program.width
         self._kernel = self._program.push
         self._memory, self._buffer, self._counts = self._program.memory()
-        # Small pushes share one output array, whose views are made once: allocation would cost as much as the transform.
+        # Small pushes share one output array, whose views are made once: allocating costs as much as a frame.
         self._out = np.zeros((ROWS, self._count), np.float32)
-        self._views = [self._out[:rows] for rows in range(ROWS + 1)]
+        self._views: list[Float32] = [self._out[:rows] for rows in range(ROWS + 1)]
         self._target, self._longest = self._program.target(self._out), ROWS * self._hop
         self.reset()
 
@@ -90,9 +90,11 @@ class Extractor:
             out = np.empty((-(-samples.size // self._hop), self._count), np.float32)
             return out[: self._fill(samples, out)]
         try:
-            return self._views[self._kernel(samples, self._memory, self._target)]
+            count = self._kernel(samples, self._memory, self._target)
         except TypeError:  # not compiled for these samples: the first ones of their type
-            return self._views[self._program.compile(samples, self._memory, self._target)]
+            count = self._program.compile(samples, self._memory, self._target)
+        frames: Float32 = self._views[count]
+        return frames
 
     def transform(self, samples: Samples, skip: int = 0, tail: int = 0, threads: int | None = None) -> Float32:
         """Frames of a whole recording ``[T, F]``; the stream's own state is left alone.
@@ -169,7 +171,7 @@ class _Program:
         self.compile(np.zeros(0, np.float32), memory, self.target(np.zeros((0, 1), np.float32)))
 
     def memory(self) -> tuple[Any, Float32, npt.NDArray[np.int64]]:
-        """Memory of one extractor, as the kernel takes it; and the parts that are carried, to be kept: buffer, counts."""
+        """Memory of one extractor, as the kernel takes it; and what is carried in it: buffer and counts."""
         if self.width == PLAIN:
             plan = kernels.copied(self._plan)
             return plan, plan.buffer, plan.counts
@@ -219,7 +221,7 @@ def _vector(spec: FrontEndSpec, width: int) -> tuple[Any, Any]:
     from edge.frontend import fused
 
     layout, table = fused.plan(spec, width)
-    return fused.build(layout), (layout, table)
+    return fused.build(msgspec.json.encode(layout).decode()), (layout, table)
 
 
 def _aligned(table: Float32) -> Float32:

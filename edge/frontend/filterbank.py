@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -73,7 +75,7 @@ def bank(spec: FrontEndSpec) -> Float64:
         case LinearBands():
             return linear_bank(spec.bands, spec.rate, spec.frames.size)
         case Spectrum():
-            identity: Float64 = np.eye(spec.frames.size // 2 + 1)
+            identity: npt.NDArray[Any] = np.eye(spec.frames.size // 2 + 1)
             return identity
 
 
@@ -106,7 +108,7 @@ def folded(spec: FrontEndSpec) -> int:
 
 
 def _bins(rate: int, size: int) -> Float64:
-    return np.arange(size // 2 + 1) * (rate / size)
+    return np.arange(size // 2 + 1, dtype=np.float64) * (rate / size)
 
 
 def _triangles(edges: Float64, x: Float64) -> Float64:

@@ -228,7 +228,7 @@ def _mean(lanes: Lanes, memory: ir.Value, place: int, window: int) -> ir.Value:
 
 @intrinsic(prefer_literal=True)
 def frame(typing: Any, samples: Any, start: Any, memory: Any, out: Any, row: Any, layout: Any) -> Any:  # noqa: ARG001
-    """``frame(samples, start, memory, out, row, layout)``: features of ``samples[start:]`` to row `row` at pointer `out`."""
+    """``frame(samples, start, memory, out, row, layout)``: ``samples[start:]`` to a row of `out`."""
     if not isinstance(layout, types.StringLiteral):
         raise TypingError("the layout must be a constant text")
     plan = msgspec.json.decode(layout.literal_value, type=Layout)
@@ -260,26 +260,27 @@ def pointer(typing: Any, address: Any) -> Any:  # noqa: ARG001
     return types.voidptr(types.intp), generate
 
 
-def build(layout: Layout) -> Any:
-    """The compiled ``push`` of a layout; see `kernels.push` for its contract. Memory and output come by address.
+@cache
+def build(text: str) -> Any:
+    """The compiled ``push`` of a layout in JSON; see `kernels.push`. Memory and output come by address.
 
     It closes over texts and numbers only: what else a closure holds would change numba's key from start to start.
     """
-    text = msgspec.json.encode(layout).decode()
+    layout = msgspec.json.decode(text, type=Layout)
     window, hop, limit = layout.window, layout.hop, layout.limit
     at = layout.offsets()
     first, end = at["samples"], at["end"]
 
     def push(samples, address, target):  # type: ignore[no-untyped-def]
         """Buffer samples, emit each frame as it becomes whole."""
-        memory = numba.carray(pointer(address), end, np.float32)  # type: ignore[call-arg]
-        counts = numba.carray(pointer(address), kernels.COUNTS, np.int64)  # type: ignore[call-arg]
+        memory = numba.carray(pointer(address), end, np.float32)  # type: ignore[attr-defined, call-arg]
+        counts = numba.carray(pointer(address), kernels.COUNTS, np.int64)
         buffer, taken, done = memory[first:], 0, 0
         while taken < samples.size:
             taken = kernels.refill(samples, taken, buffer, counts, np.float32(limit))
             start, fill = counts[START], counts[FILL]
             while fill - start >= window:
-                frame(buffer, start, memory, pointer(target), done, text)  # type: ignore[call-arg]
+                frame(buffer, start, memory, pointer(target), done, text)
                 start, done = start + hop, done + 1
             counts[START] = start
         return done

@@ -4,8 +4,8 @@
     >>> preset("yamnet").count
     64
 
-``librosa``         ``power_to_db(feature.melspectrogram(y))`` with librosa's defaults but no ``top_db`` (a stream has no top)
-``kaldi``           ``compute-fbank-feats`` with 80 bins and no dither: DC removal, pre-emphasis, Povey window, 16-bit scale
+``librosa``         ``power_to_db(feature.melspectrogram(y))`` by default, without its ``top_db``
+``kaldi``           ``compute-fbank-feats`` with 80 bins and no dither; 16-bit scale
 ``kaldi-mfcc``      ``compute-mfcc-feats`` with C0 instead of the energy, and Kaldi's deltas
 ``vggish``          also what card A's source used (Hershey et al.): 96 frames make its patch
 ``yamnet``          the same with another offset

@@ -341,7 +341,7 @@ def _pcen(frames, smooth, numbers, out):  # type: ignore[no-untyped-def]
             level = (one - b) * smooth[f] + b * x
             smooth[f] = level if level > FAINT else np.float32(0)
             scaled = x * math.exp(gain * math.log(eps + smooth[f]))
-            out[t, f] = math.exp(power * math.log(scaled + bias)) - offset
+            out[t, f] = offset * math.expm1(power * math.log1p(scaled / bias))  # exact for faint sounds too
 
 
 @kernels.jit
