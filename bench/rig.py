@@ -156,7 +156,7 @@ class StampedJournal(Journal):
 
 
 class StampedPublisher(Publisher):
-    """The publisher, noting when an event, encoded, is about to enter its socket: behind it a subscriber may be faster."""
+    """The publisher, noting when an event is encoded and enters its socket: behind that a subscriber may be faster."""
 
     stamps: Stamps
     _key: Key | None = None

@@ -134,7 +134,7 @@ class Decoder:
     def _decide(self, group: _Group, smooth: Float32, first: int) -> list[tuple[int, int, Detection]]:
         decided = []
         # Most classes are silent most of the time: they cost one comparison per block, all together.
-        loud = (smooth >= group.off).any(axis=0).tolist()
+        loud = np.any(smooth >= group.off, axis=0).tolist()
         for column, machine in enumerate(group.machines):
             if machine.idle and not loud[column]:
                 continue
