@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,7 +111,10 @@ def frontend(against: str, seconds: float, rounds: int, paced: bool, as_json: bo
       wheatear bench frontend --document docs/frontend.md
     """
     from bench import frontend as benchmark
+    from bench.everything import front_end
     from bench.report import replace_section
+    from bench.result import document as stamped
+    from bench.result import to_json
 
     names = [name.strip() for name in against.split(",") if name.strip()]
     cases = benchmark.run(names, seconds, rounds, paced)
@@ -137,43 +138,21 @@ def frontend(against: str, seconds: float, rounds: int, paced: bool, as_json: bo
 def everything(
     model: str, third_party: Path | None, short: bool, save: Path | None, as_json: bool, document: Path | None
 ) -> None:
-    """Run latency, throughput and model, each in a process of its own.
+    """Run latency (one stream and 32), throughput, model and front end, each in a process of its own.
 
     \b
     Examples:
       wheatear bench all --save before.json
       wheatear bench all --document docs/benchmarks.md
     """
+    from bench.everything import run
     from bench.result import to_json
 
-    made = run_all(model, third_party, short)
+    made = run(model, third_party, short, lambda line: click.echo(line, err=True))
     if save is not None:
         save.write_text(to_json(made), encoding="utf-8")
         click.echo(f"wrote {save}", err=True)
     _give(made, as_json, document, "bench all")
-
-
-def run_all(model: str, third_party: Path | None, short: bool) -> Document:
-    """The results of every benchmark in one document; processes of their own keep memory figures apart."""
-    from bench import result
-
-    also = ["--third-party", str(third_party)] if third_party else []
-    commands = [
-        ["latency", "--model", model, "--duration", "10" if short else "120"],
-        ["latency", "--model", model, "--duration", "10" if short else "60", "--streams", "4" if short else "32"],
-        ["throughput", "--model", model, *also, *(("--duration", "10", "--rounds", "3", "--trial", "0") * short)],
-        ["model", model, *(["--duration", "2", "--rounds", "3"] * short)],
-    ]
-    results: list[Result] = []
-    for arguments in commands:
-        click.echo(f"bench {' '.join(arguments)}", err=True)
-        done = subprocess.run(
-            [sys.executable, "-m", "bench", *arguments, "--json"], stdout=subprocess.PIPE, check=False
-        )
-        if done.returncode:
-            raise click.ClickException(f"bench {arguments[0]} failed, its message is above")
-        results += result.parse(done.stdout).results
-    return result.document(results)
 
 
 @bench.command()
