@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from threadpoolctl import threadpool_limits
 
 
 @click.group()
@@ -32,7 +33,8 @@ def frontend(against: str, seconds: float, rounds: int, paced: bool, as_json: bo
     from bench.report import replace_section
 
     names = [name.strip() for name in against.split(",") if name.strip()]
-    cases = benchmark.run(names, seconds, rounds, paced)
+    with threadpool_limits(1):  # one thread for everybody, BLAS included
+        cases = benchmark.run(names, seconds, rounds, paced)
     if as_json:
         click.echo(benchmark.to_json(cases))
         return
