@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
     from bench.result import Document, Result
@@ -117,7 +118,8 @@ def frontend(against: str, seconds: float, rounds: int, paced: bool, as_json: bo
     from bench.result import to_json
 
     names = [name.strip() for name in against.split(",") if name.strip()]
-    cases = benchmark.run(names, seconds, rounds, paced)
+    with threadpool_limits(1):  # one thread for everybody, BLAS included
+        cases = benchmark.run(names, seconds, rounds, paced)
     if as_json:
         click.echo(benchmark.to_json(cases))
         return

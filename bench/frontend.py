@@ -75,16 +75,13 @@ def run(against: Sequence[str] = (), seconds: float = 20.0, rounds: int = 9, pac
     ConfigError
         Where a peer is unknown or not installed.
     """
-    from threadpoolctl import threadpool_limits
-
     names = list(against) or [name for name in PEERS if report.installed(name)]
     for name in names:
         if name not in PEERS:
             raise ConfigError(f"bench frontend: expected peers of {', '.join(PEERS)}, got {name!r}")
         if not report.installed(name):
             raise ConfigError(f"bench frontend: {name} is not installed: pip install 'wheatear[bench]'")
-    with threadpool_limits(1):  # BLAS too
-        return [_case(title, spec, names, seconds, rounds, pacing) for title, spec in CASES.items()]
+    return [_case(title, spec, names, seconds, rounds, pacing) for title, spec in CASES.items()]
 
 
 def _case(title: str, spec: FrontEndSpec, names: Sequence[str], seconds: float, rounds: int, pacing: bool) -> Case:

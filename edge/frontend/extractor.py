@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +20,14 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from numba.core.errors import NumbaError
 
 from edge.blocks import Float32
 from edge.errors import SpecError
-from edge.frontend import kernels
+from edge.frontend import fused, kernels
 from edge.frontend.spec import FrontEndSpec
+
+log = logging.getLogger(__name__)
 
 Samples = npt.NDArray[np.float32] | npt.NDArray[np.int16]
 
@@ -197,20 +201,23 @@ class _Program:
         plain = np.require(samples, kind, ["C", "W"])
         with self._lock:
             self.push.disable_compile(False)
-            try:
-                return int(self.push(plain, *rest))
-            finally:
-                self.push.disable_compile()
+            frames = int(self.push(plain, *rest))
+            self.push.disable_compile()
+            return frames
 
 
 @cache
 def _program(text: bytes, width: int | None) -> _Program:
     spec = msgspec.json.decode(text, type=FrontEndSpec)
-    from edge.frontend import fused
-
-    if width is None:
-        width = fused.host_width()
-    return _Program(spec, width if fused.possible(spec) else PLAIN)
+    if width == PLAIN or not fused.possible(spec):
+        return _Program(spec, PLAIN)
+    if width is not None:
+        return _Program(spec, width)
+    try:
+        return _Program(spec, fused.host_width())
+    except (NumbaError, RuntimeError) as error:  # another numba or LLVM than we know
+        log.warning("front end: no vector kernel here, the plain one will do: %s", str(error).strip().splitlines()[0])
+        return _Program(spec, PLAIN)
 
 
 def _plain(spec: FrontEndSpec) -> tuple[Any, Any]:
@@ -218,8 +225,6 @@ def _plain(spec: FrontEndSpec) -> tuple[Any, Any]:
 
 
 def _vector(spec: FrontEndSpec, width: int) -> tuple[Any, Any]:
-    from edge.frontend import fused
-
     layout, table = fused.plan(spec, width)
     return fused.build(msgspec.json.encode(layout).decode()), (layout, table)
 

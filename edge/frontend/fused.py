@@ -57,7 +57,7 @@ class Layout(msgspec.Struct, frozen=True):
         Per band (first bin, pieces); none where the bins themselves are the features.
     compression
         Of bands or bins.
-    centred, emphasis
+    zero_mean, emphasis
         Whether the frame's mean is removed; factor of its pre-emphasis.
     source
         Digest of the generating modules.
@@ -73,14 +73,14 @@ class Layout(msgspec.Struct, frozen=True):
     magnitude: bool
     spans: list[tuple[int, int]]
     compression: bands.Compression
-    centred: bool
+    zero_mean: bool
     emphasis: float
     source: str
 
     @property
     def prepared(self) -> bool:
         """Whether samples are changed before the window function."""
-        return self.centred or self.emphasis != 0
+        return self.zero_mean or self.emphasis != 0
 
     @property
     def row(self) -> int:
@@ -146,7 +146,7 @@ def plan(spec: FrontEndSpec, width: int) -> tuple[Layout, np.ndarray]:
         magnitude=spec.bands.spectrum == "magnitude",
         spans=spans,
         compression=bands.Compression(scale != kernels.LINEAR, floor, add, affine),
-        centred=spec.frames.remove_dc,
+        zero_mean=spec.frames.remove_dc,
         emphasis=spec.frames.preemphasis,
         source=source(),
     )
@@ -197,7 +197,7 @@ def _prepare(lanes: Lanes, samples: ir.Value, memory: ir.Value, layout: Layout, 
     b, width, place = lanes.builder, lanes.width, frame + LINE
     for start in range(0, layout.row, width):
         lanes.store(lanes.load(samples, start), memory, place + start)
-    mean = _mean(lanes, memory, place, layout.window) if layout.centred else lanes.constant(0.0)
+    mean = _mean(lanes, memory, place, layout.window) if layout.zero_mean else lanes.constant(0.0)
     first = b.load(b.gep(memory, [index(place)]))
     b.store(first, b.gep(memory, [index(place - 1)]))
     factor = lanes.constant(-layout.emphasis)

@@ -72,7 +72,7 @@ class Plan(NamedTuple):
         LINEAR, LN or LOG10, with (floor, add, factor).
     gain, shift
         Standardisation per band ``[F]``.
-    centred, emphasis
+    zero_mean, emphasis
         Removal of the mean, pre-emphasis.
     frame, work, power
         Scratch ``[window]``, ``[4, M]`` and ``[bins]``.
@@ -97,7 +97,7 @@ class Plan(NamedTuple):
     constants: tuple[np.float32, np.float32, np.float32]
     gain: np.ndarray
     shift: np.ndarray
-    centred: bool
+    zero_mean: bool
     emphasis: np.float32
     frame: np.ndarray
     work: np.ndarray
@@ -187,7 +187,7 @@ def _prepare(x, start, plan):
     """The frame, its mean removed, pre-emphasised and windowed, in ``plan.frame``."""
     frame, window = plan.frame, plan.taper.size
     mean = np.float32(0)
-    if plan.centred:
+    if plan.zero_mean:
         total = 0.0
         for i in range(window):
             total += x[start + i]
@@ -318,7 +318,7 @@ def plan(spec: FrontEndSpec) -> Plan:
         constants=(np.float32(floor), np.float32(add), np.float32(factor)),
         gain=_single(gain),
         shift=_single(shift),
-        centred=spec.frames.remove_dc,
+        zero_mean=spec.frames.remove_dc,
         emphasis=np.float32(spec.frames.preemphasis),
         frame=np.zeros(window, np.float32),
         work=np.zeros((4, m), np.float32),

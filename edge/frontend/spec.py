@@ -316,7 +316,7 @@ class FrontEndSpec(Table, frozen=True):
 
     def _check_frames(self) -> None:
         f = self.frames
-        _expect(1 <= f.window <= f.size, "frames.window", f"1 to fft = {f.size} samples", f.window)
+        _expect(2 <= f.window <= f.size, "frames.window", f"2 to fft = {f.size} samples", f.window)
         _expect(1 <= f.hop <= 1_000_000, "frames.hop", "1 sample or more", f.hop)
         _expect(SMALLEST <= f.size <= LARGEST, "frames.fft", f"{SMALLEST} to {LARGEST} samples", f.size)
         _expect(0 <= f.preemphasis <= 1, "frames.preemphasis", "0 to 1", f.preemphasis)

@@ -42,7 +42,7 @@ def test_hash_sees_every_change(change):
         ({"frames": {"window": "long", "hop": 1}}, "Expected `int`, got `str` - at `$.frames.window`"),
         (
             {"frames": {"window": 600, "hop": 320, "fft": 512}},
-            "`frames.window` must be 1 to fft = 512 samples, got 600",
+            "`frames.window` must be 2 to fft = 512 samples, got 600",
         ),
         ({"frames": {"window": 16384, "hop": 320}}, "64 to 8192 samples, got 16384"),
         ({"bands": {"kind": "mel", "count": 4, "low": 9000.0}}, "0 ≤ low < high ≤ 8000 Hz"),

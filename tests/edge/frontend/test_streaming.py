@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edge.blocks import AudioBlock
 from edge.errors import SpecError
+from edge.frontend import fused
 from edge.frontend.extractor import Extractor
 from edge.frontend.presets import PRESETS, preset
 from edge.frontend.spec import parse
@@ -128,6 +129,18 @@ def test_the_environment_chooses_the_width(monkeypatch):
     monkeypatch.setenv("WHEATEAR_VECTOR_WIDTH", "5")
     with pytest.raises(SpecError, match="expected a vector width of 1, 4, 8 or 16, got 5"):
         FrontEnd(spec("small"))
+
+
+def test_the_plain_kernel_takes_over_where_the_vector_kernel_cannot_be_built(monkeypatch, caplog):
+    def refuse(*_):
+        raise NotImplementedError("this processor")
+
+    monkeypatch.setattr(fused, "emit", refuse)
+    data = {"rate": RATE, "frames": {"window": 64, "hop": 33}, "bands": {"kind": "mel", "count": 3}}
+    front = FrontEnd(parse(data))
+    assert front.width == 1
+    assert "no vector kernel here" in caplog.text
+    assert len(front.transform(NOISE)) == (len(NOISE) - 64) // 33 + 1
 
 
 def test_transforms_of_other_sizes_take_the_plain_kernel():
