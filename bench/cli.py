@@ -121,7 +121,7 @@ def frontend(against: str, seconds: float, rounds: int, paced: bool, as_json: bo
     with threadpool_limits(1):  # one thread for everybody, BLAS included
         cases = benchmark.run(names, seconds, rounds, paced)
     if as_json:
-        click.echo(benchmark.to_json(cases))
+        click.echo(to_json(stamped(front_end(cases))))
         return
     text = benchmark.document(cases, benchmark.start())
     if document is not None:

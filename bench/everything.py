@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from bench import result
 from bench.frontend import OURS, Case
 from bench.result import Document, Figure, Result, figure, timed
@@ -41,7 +43,9 @@ def run(model: str, third_party: Path | None, short: bool, tell: Callable[[str],
     results: list[Result] = []
     for arguments in commands(model, third_party, short):
         tell(f"bench {' '.join(arguments)}")
-        done = subprocess.run([sys.executable, "-m", "bench", *arguments, "--json"], stdout=subprocess.PIPE, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", *arguments, "--json"], stdout=subprocess.PIPE, check=False
+        )
         if done.returncode:
             raise BenchError(f"bench {arguments[0]} failed, its message is above")
         results += result.parse(done.stdout, f"bench {arguments[0]}").results
@@ -73,5 +77,7 @@ def _figures(case: Case) -> list[Figure]:
             figures.append(timed(name, "offline, a frame", case.offline[name]))
         figures += [timed(name, "one hop p50", timing), timed(name, "one hop p99", timing, 99)]
         pairs = zip(timing.rounds, case.hops[OURS].rounds, strict=True)
-        figures.append(figure(name, "hop, times ours", [float(a.mean() / b.mean()) for a, b in pairs]))
+        figures.append(figure(name, "hop, times ours", [float(np.median(a) / np.median(b)) for a, b in pairs]))
+        if name in case.errors:
+            figures.append(Figure(row=name, column="largest error", value=case.errors[name], better="less"))
     return figures

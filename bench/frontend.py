@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -192,25 +190,6 @@ def table(case: Case) -> str:
             row.append("1" if name == OURS else f"{timing.ratio(timings[OURS]):.1f}")
         rows.append([*row, f"{case.errors[name]:.0e}" if name in case.errors else ""])
     return report.markdown(header, rows)
-
-
-def to_json(cases: Sequence[Case]) -> str:
-    """All figures, seconds and ratios to our own time."""
-    return json.dumps({"machine": report.machine(VERSIONS), "cases": [_plain(case) for case in cases]}, indent=2)
-
-
-def _plain(case: Case) -> dict[str, Any]:
-    return {
-        "case": case.title,
-        "errors": case.errors,
-        **{
-            mode: {
-                name: {"p50": t.p50, "p99": t.p99, "spread": t.spread, "ratio": t.ratio(timings[OURS])}
-                for name, t in timings.items()
-            }
-            for mode, timings in (("offline", case.offline), ("hops", case.hops), ("paced", case.paced))
-        },
-    }
 
 
 def document(cases: Sequence[Case], started: tuple[float, float]) -> str:

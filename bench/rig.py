@@ -137,6 +137,8 @@ class StampedPipeline(Pipeline):
 
     def _detect(self, block: AudioBlock) -> list[Detection]:
         features = self._front.push(block)
+        if not len(features.frames):
+            return []
         self._passed.append(now())
         scores = self._scorer.push(features)
         self._passed.append(now())

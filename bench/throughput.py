@@ -74,7 +74,10 @@ def run(options: Options) -> list[Result]:
 
 
 def _files(options: Options) -> Result:
-    with tempfile.TemporaryDirectory(prefix="wheatear-bench-") as folder:
+    from threadpoolctl import threadpool_limits
+
+    # One thread for everyone's linear algebra: spinning threads would count against librosa.
+    with threadpool_limits(1), tempfile.TemporaryDirectory(prefix="wheatear-bench-") as folder:
         groups = [[*_ours(options, Path(folder)), *_by_hand(options)]]
         if options.third_party:
             groups.append(list(_third_party(options.third_party, options.seconds, Path(folder))))
