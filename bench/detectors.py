@@ -32,6 +32,8 @@ class SlidingWindow:
     ----------
     folder
         Of a stateful model with an ONNX file, log-mel features and no lookahead.
+    threads
+        Threads of ONNX Runtime and of linear algebra; as the packages come where None.
 
     Raises
     ------
@@ -39,10 +41,11 @@ class SlidingWindow:
         The model is not of that kind, or a package is missing.
     """
 
-    NEEDS = ("librosa", "onnx", "onnxruntime")
+    NEEDS = ("librosa", "onnx", "onnxruntime", "threadpoolctl")
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
         self.card = store.load_card(folder)
+        self.threads = threads
         if not self.suits(self.card):
             raise ConfigError(
                 f"{folder.name}: expected a stateful model with an ONNX file and log-mel features for the hand-written "
@@ -82,7 +85,7 @@ class SlidingWindow:
             named[name].type.tensor_type.shape.dim[1].dim_value = self.frames
         del graph.graph.value_info[:]
         options = ort.SessionOptions()
-        options.intra_op_num_threads = 1  # the cheapest choice: several threads wait for each other by spinning
+        options.intra_op_num_threads = self.threads or 0
         return ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
     def features(self, samples: Float32) -> Float32:
@@ -114,8 +117,11 @@ class SlidingWindow:
 
     def __call__(self, samples: Float32) -> list[Float32]:
         """Scores of every window's last hop."""
+        from threadpoolctl import threadpool_limits
+
         starts = range(0, len(samples) - self.window + 1, self.hop)
-        return [self.score(samples[start : start + self.window])[-1] for start in starts]
+        with threadpool_limits(self.threads):
+            return [self.score(samples[start : start + self.window])[-1] for start in starts]
 
 
 class PlainLiteRt:
@@ -147,7 +153,7 @@ class PlainLiteRt:
         """Whether it can be done with such a model, here."""
         spec = card.frontend
         return (
-            bool(report.installed("librosa"))
+            all(report.installed(name) for name in ("librosa", "threadpoolctl"))
             and isinstance(card.stream, Window)
             and card.stream.normalise == "minmax"
             and any(file.engine == "tflite" for file in card.files)
@@ -170,6 +176,9 @@ class PlainLiteRt:
         return np.asarray(self._interpreter.get_tensor(self._output)[0])
 
     def __call__(self, samples: Float32) -> list[Float32]:
-        """Scores of every window."""
+        """Scores of every window; linear algebra in one thread, as ours."""
+        from threadpoolctl import threadpool_limits
+
         hop, size = self.stream.hop * self.spec.hop, (self.stream.length - 1) * self.spec.hop
-        return [self.score(samples[start : start + size]) for start in range(0, len(samples) - size + 1, hop)]
+        with threadpool_limits(1):
+            return [self.score(samples[start : start + size]) for start in range(0, len(samples) - size + 1, hop)]

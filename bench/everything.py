@@ -1,4 +1,4 @@
-"""All benchmarks one after another, each in a process of its own, so that none inherits another's memory and threads."""
+"""All benchmarks one after another, each in a process of its own: none inherits another's memory and threads."""
 
 from __future__ import annotations
 
