@@ -126,7 +126,7 @@ def measure(
 
         begin = rig.now() + round(LEAD_S * SECOND)
         streams = [
-            rig.Stream(name, model, stamps, PacedSource(play, rate, block, begin + _stagger(i, options, block, rate)))
+            rig.Stream(name, model, stamps, PacedSource(play, rate, block, begin + rig.stagger(i)))
             for i, (name, play) in enumerate(zip(names, plays, strict=True))
         ]
         with load(options.load), Vitals() as vitals:
@@ -157,11 +157,6 @@ def sound(options: Options) -> tuple[Float32, int, list[Truth]]:
     except (OSError, soundfile.LibsndfileError) as error:
         raise ConfigError(f"{options.sound}: expected a sound file, cannot read it: {error}") from None
     return np.resize(frames.mean(axis=1), round(options.seconds * rate)).astype(np.float32), rate, []
-
-
-def _stagger(number: int, options: Options, block: int, rate: int) -> int:
-    """Nanoseconds by which a stream begins later: microphones do not beat in time."""
-    return number * block * SECOND // (rate * options.streams)
 
 
 def _play(streams: Sequence[rig.Stream], submit: Callable[[Event], object]) -> None:

@@ -40,6 +40,7 @@ from edge.sources.base import Feed, ThreadSource
 
 STAGES = ("source", "ring", "front end", "engine", "decoder", "journal", "publisher", "socket")
 Key = tuple[str, str, str]  # stream, id, type
+GOLDEN = (5**0.5 - 1) / 2  # its multiples fill a second evenly, however many
 now = time.monotonic_ns  # one clock for all processes of a machine
 
 
@@ -337,6 +338,11 @@ def decisions(model: Model, samples: Float32, rate: int, block: int) -> list[tup
         for number in range(len(samples) // block)
         for event in pipeline.push(AudioBlock("bench", number * block, rate, samples[number * block :][:block]))
     ]
+
+
+def stagger(number: int) -> int:
+    """Nanoseconds by which a stream begins later, spread over a second: microphones do not beat in time."""
+    return round(number * GOLDEN % 1 * SECOND)
 
 
 def rolled(samples: Float32, part: float) -> Float32:

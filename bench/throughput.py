@@ -211,19 +211,24 @@ def one_core() -> Iterator[None]:
 
 def keeps_up(model: Model, count: int, seconds: float, block_s: float) -> bool:
     """Whether so many streams lose nothing and stay with the clock."""
-    samples, _ = busy_scene(seconds + 2 * KEEPS_UP_S)
+    samples, _ = busy_scene(1.0 + seconds)
     block = round(block_s * RATE)
     stamps, names = Stamps(), [f"s{i}" for i in range(count)]
     with rig.place("ipc") as (folder, endpoint), rig.outbox(folder, endpoint, stamps, names) as box:
         begin = rig.now() + round(LEAD_S * SECOND)
         streams = [
-            rig.Stream(name, model, stamps, PacedSource(rig.rolled(samples, i / count), RATE, block, begin))
+            rig.Stream(
+                name,
+                model,
+                stamps,
+                PacedSource(rig.rolled(samples, i / count), RATE, block, begin + rig.stagger(i)),
+            )
             for i, name in enumerate(names)
         ]
         try:
             for stream in streams:
                 stream.start(box.submit)
-            time.sleep(max(0.0, (begin - rig.now()) / SECOND + seconds))
+            time.sleep(max(0.0, (begin - rig.now()) / SECOND + 1.0 + seconds))
             return all(stream.backlog <= KEEPS_UP_S + block_s and not stream.ring.lost for stream in streams)
         finally:
             for stream in streams:

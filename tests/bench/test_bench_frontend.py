@@ -48,12 +48,14 @@ def test_the_command_prints_all_figures_as_json():
     assert done.exit_code == 0, done.output
     data = json.loads(done.stdout)
     assert data["machine"]["versions"]["numpy"] == np.__version__
-    assert [case["case"] for case in data["cases"]] == list(frontend.CASES)
-    for case in data["cases"]:
-        assert set(case["hops"]) == {frontend.OURS, frontend.BLOCKS, frontend.PLAIN, "scipy"}
-        assert case["hops"][frontend.OURS]["ratio"] == 1
-        assert all(0 < timing["p50"] <= timing["p99"] for timing in case["hops"].values())
-        assert max(case["errors"].values()) < 1e-4
+    assert [result["settings"]["case"] for result in data["results"]] == list(frontend.CASES)
+    for result in data["results"]:
+        cells = {(figure["row"], figure["column"]): figure["value"] for figure in result["figures"]}
+        rows = {row for row, _ in cells}
+        assert rows == {frontend.OURS, frontend.BLOCKS, frontend.PLAIN, "scipy"}
+        assert cells[frontend.OURS, "hop, times ours"] == 1
+        assert all(0 < cells[row, "one hop p50"] <= cells[row, "one hop p99"] for row in rows)
+        assert max(value for (_, column), value in cells.items() if column == "largest error") < 1e-4
 
 
 def test_a_section_of_a_document_is_replaced_and_nothing_else(tmp_path):

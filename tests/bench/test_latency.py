@@ -161,6 +161,14 @@ def test_no_sound_file_is_said(tmp_path):
         latency.run(latency.Options(seconds=2, sound=tmp_path / "none.wav"))
 
 
+@pytest.mark.parametrize("streams", [2, 25, 32, 40])
+@pytest.mark.parametrize("chunk", [0.02, 0.04, 1.0])
+def test_streams_do_not_step_at_the_same_moment(streams, chunk):
+    phases = sorted(rig.stagger(i) / 1e9 % chunk / chunk for i in range(streams))
+    gaps = np.diff([*phases, phases[0] + 1])
+    assert gaps.max() < 4 / streams
+
+
 def test_the_scene_is_loud_where_its_truth_says():
     samples, truth = busy_scene(30, seed=3)
     assert len(samples) == 30 * RATE
