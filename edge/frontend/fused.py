@@ -28,7 +28,7 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 from edge.frontend import bands, filterbank, kernels, transform
-from edge.frontend.kernels import FILL, START
+from edge.frontend.kernels import FILL, START, TARGET
 from edge.frontend.spec import FrontEndSpec
 from edge.frontend.vector import F32, Lanes, index
 
@@ -97,7 +97,7 @@ class Layout(msgspec.Struct, frozen=True):
             "taper": self.row,
             "twiddles": rows * columns,
             "edges": columns * columns,
-            "weights": sum(count for _, count in self.spans) * self.width,
+            "weights": sum(count for _, count in self.spans) * min(self.width, bands.WIDTH),
             "gain": padded,
             "shift": padded,
             "frame": LINE + self.row + self.width if self.prepared else 0,
@@ -130,7 +130,7 @@ def possible(spec: FrontEndSpec) -> bool:
 def plan(spec: FrontEndSpec, width: int) -> tuple[Layout, np.ndarray]:
     """Layout and memory of a spec."""
     bank = filterbank.bank(spec)
-    spans, weights = bands.pieces(bank, width) if spec.has_bands else ([], np.zeros(0))
+    spans, weights = bands.pieces(bank, min(width, bands.WIDTH)) if spec.has_bands else ([], np.zeros(0))
     scale, floor, add, factor = kernels.compression(spec)
     gain, shift = filterbank.affine(spec)
     gain = gain * (factor / math.log(10) if scale == kernels.LOG10 else factor)
@@ -182,7 +182,7 @@ def emit(builder: ir.IRBuilder, samples: ir.Value, memory: ir.Value, out: ir.Val
         samples = _prepare(lanes, samples, memory, layout, at["frame"])
     spectrum = transform.Transform(builder, layout.size, layout.width, memory, at)
     spectrum.emit(samples, layout.window, layout.top, layout.magnitude)
-    features = bands.Bands(lanes, memory, out, at)
+    features = bands.Bands(Lanes(builder, min(layout.width, bands.WIDTH)), memory, out, at)
     if layout.spans:
         features.emit_sums(layout.spans, layout.compression)
     else:
@@ -262,7 +262,7 @@ def pointer(typing: Any, address: Any) -> Any:  # noqa: ARG001
 
 @cache
 def build(text: str) -> Any:
-    """The compiled ``push`` of a layout in JSON; see `kernels.push`. Memory and output come by address.
+    """The compiled ``push`` of a layout in JSON; see `kernels.push`. Memory comes by address, and holds the output's.
 
     It closes over texts and numbers only: what else a closure holds would change numba's key from start to start.
     """
@@ -271,16 +271,16 @@ def build(text: str) -> Any:
     at = layout.offsets()
     first, end = at["samples"], at["end"]
 
-    def push(samples, address, target):  # type: ignore[no-untyped-def]
+    def push(samples, address):  # type: ignore[no-untyped-def]
         """Buffer samples, emit each frame as it becomes whole."""
         memory = numba.carray(pointer(address), end, np.float32)  # type: ignore[attr-defined, call-arg]
         counts = numba.carray(pointer(address), kernels.COUNTS, np.int64)
-        buffer, taken, done = memory[first:], 0, 0
+        buffer, out, taken, done = memory[first:], pointer(counts[TARGET]), 0, 0
         while taken < samples.size:
             taken = kernels.refill(samples, taken, buffer, counts, np.float32(limit))
             start, fill = counts[START], counts[FILL]
             while fill - start >= window:
-                frame(buffer, start, memory, pointer(target), done, text)
+                frame(buffer, start, memory, out, done, text)
                 start, done = start + hop, done + 1
             counts[START] = start
         return done

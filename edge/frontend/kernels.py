@@ -33,7 +33,7 @@ from edge.frontend import filterbank
 from edge.frontend.spec import HEADROOM, Decibel, FrontEndSpec, Linear, Ln, Log10
 
 LINEAR, LN, LOG10 = 0, 1, 2
-START, FILL, REPLACED, COUNTS = 0, 1, 2, 3
+START, FILL, REPLACED, TARGET, COUNTS = 0, 1, 2, 3, 4
 SPARE = 256  # samples behind the buffer's end that a kernel may read (and silence)
 
 
@@ -80,7 +80,8 @@ class Plan(NamedTuple):
         Room for samples, see `room`.
     counts
         int64 ``[COUNTS]``. START: where in the buffer the next frame begins. FILL: where its samples end. START beyond
-        FILL: so many are to come before it begins. REPLACED: samples that were no sound.
+        FILL: so many are to come before it begins. REPLACED: samples that were no sound. TARGET: where a vector
+        kernel writes.
     """
 
     hop: int
@@ -260,21 +261,22 @@ def refill(samples, taken, buffer, counts, limit):
 
 
 @jit
-def push(samples, plan, out):
-    """Take samples and fill ``out[T, F]`` with the frames that they complete, at most one for each hop begun.
+def push(samples, aimed):
+    """Take samples and fill an output ``[T, F]`` with the frames that they complete, at most one for each hop begun.
 
     Parameters
     ----------
     samples
         float32 or int16, ``[N]``.
-    plan
-        Tables, scratch, and what is carried from call to call: the buffer and the counts.
+    aimed
+        The plan (tables, scratch, and what is carried from call to call: the buffer and the counts) and the output.
 
     Returns
     -------
     int
         How many frames.
     """
+    plan, out = aimed
     buffer, counts, taken, done = plan.buffer, plan.counts, 0, 0
     while taken < samples.size:
         taken = refill(samples, taken, buffer, counts, plan.limit)
