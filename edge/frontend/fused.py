@@ -3,8 +3,8 @@
 A spec is laid out once (`Layout`), its tables are put into one float32 array, and the frame's instructions are emitted
 for exactly these numbers:
 
-    memory   | counts | taper | twiddles | edges | weights | gain | shift | frame | a | b | edge | power | samples |
-               carried  tables, read only                                  scratch of one frame            carried
+    memory   | counts | taper | twiddles | edges | weights | gain | shift | frame | planes | edge | power | samples |
+               carried  tables, read only                                 scratch of one frame              carried
 
 The layout travels into the kernel as a JSON text, a compile-time constant: numba's cache key covers closed-over texts,
 and the text holds a digest of the modules that generate code, so that what they generated before is never served again.
@@ -101,8 +101,7 @@ class Layout(msgspec.Struct, frozen=True):
             "gain": padded,
             "shift": padded,
             "frame": LINE + self.row + self.width if self.prepared else 0,
-            "a": 2 * transform.plane(self.size),
-            "b": 0 if rows == 2 * columns else 2 * transform.plane(self.size),
+            "planes": 2 * transform.plane(self.size),
             "edge": columns,
             "power": self.size // 2 + 1 + rows + 2 * self.width,
             "samples": kernels.room(self.window, self.hop),
@@ -110,8 +109,6 @@ class Layout(msgspec.Struct, frozen=True):
         at, end = {}, 0
         for name, length in sizes.items():
             at[name], end = end, end + -(-length // LINE) * LINE
-        if rows == 2 * columns:
-            at["b"] = at["a"]  # a square is transposed in place
         return at | {"end": end}
 
 
