@@ -24,7 +24,7 @@ from numba.core.errors import NumbaError
 
 from edge.blocks import Float32
 from edge.errors import SpecError
-from edge.frontend import fused, kernels
+from edge.frontend import buffer, fused
 from edge.frontend.spec import FrontEndSpec
 
 log = logging.getLogger(__name__)
@@ -75,11 +75,11 @@ class Extractor:
     @property
     def replaced(self) -> int:
         """Samples replaced by 0 since construction, for they were NaN, infinite or beyond any sound."""
-        return int(self._counts[kernels.REPLACED])
+        return int(self._counts[buffer.REPLACED])
 
     def reset(self, skip: int = 0) -> None:
         """Forget all samples; the next frame begins `skip` samples from here, or −`skip` samples of silence ago."""
-        self._counts[kernels.START], self._counts[kernels.FILL] = max(0, skip), max(0, -skip)
+        self._counts[buffer.START], self._counts[buffer.FILL] = max(0, skip), max(0, -skip)
         self._buffer[: max(0, -skip)] = 0
 
     def push(self, samples: Samples) -> Float32:
@@ -133,12 +133,12 @@ class Extractor:
         else:
             with ThreadPoolExecutor(len(pieces)) as pool:
                 replaced = sum(pool.map(block, *zip(*pieces, strict=True)))
-        self._counts[kernels.REPLACED] += replaced
+        self._counts[buffer.REPLACED] += replaced
         return out
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """What is carried from push to push: ``held`` (int64) and ``samples`` (float32)."""
-        start, fill = int(self._counts[kernels.START]), int(self._counts[kernels.FILL])
+        start, fill = int(self._counts[buffer.START]), int(self._counts[buffer.FILL])
         return {"held": np.array(fill - start), "samples": self._buffer[start:fill].copy()}
 
     def restore(self, state: dict[str, npt.NDArray[Any]]) -> None:
@@ -179,17 +179,17 @@ class _Program:
     def memory(self) -> tuple[Any, Float32, npt.NDArray[np.int64]]:
         """Memory of one extractor, as the kernel takes it; and what is carried in it: buffer and counts."""
         if self.width == PLAIN:
-            plan = kernels.copied(self._plan)
+            plan = self._plan.copied()
             return plan, plan.buffer, plan.counts
         memory = _aligned(self._plan)
-        counts = memory[: 2 * kernels.COUNTS].view(np.int64)
+        counts = memory[: 2 * buffer.COUNTS].view(np.int64)
         return memory.ctypes.data, memory[self._samples :], counts
 
     def aim(self, memory: Any, counts: npt.NDArray[np.int64], out: Float32) -> Any:
         """The kernel's second argument: memory, aimed at an output array."""
         if self.width == PLAIN:
             return memory, out
-        counts[kernels.TARGET] = out.ctypes.data
+        counts[buffer.TARGET] = out.ctypes.data
         return memory
 
     def run(self, samples: Samples, aimed: Any) -> int:
@@ -226,6 +226,8 @@ def _program(text: bytes, width: int | None) -> _Program:
 
 def _plain(spec: FrontEndSpec) -> tuple[Any, Any, int]:
     """Kernel, plan, and no place of the buffer."""
+    from edge.frontend import kernels  # the device's own processor rarely needs it
+
     return kernels.push, kernels.plan(spec), 0
 
 
