@@ -61,7 +61,9 @@ def test_place_puts_and_cuts(start, expected):
 
 
 def test_a_flat_curve_is_a_gain():
-    assert rms_db(equalise(sine(1000), RATE, np.full(5, -6, np.float32))) == pytest.approx(rms_db(sine(1000)) - 6, abs=0.05)
+    assert rms_db(equalise(sine(1000), RATE, np.full(5, -6, np.float32))) == pytest.approx(
+        rms_db(sine(1000)) - 6, abs=0.05
+    )
 
 
 def test_a_curve_raises_only_its_end():

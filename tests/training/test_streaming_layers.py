@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -57,12 +59,16 @@ def test_a_change_at_frame_t_moves_nothing_before_t_and_something_at_t(model):
 
 
 def test_the_receptive_field_ends_exactly_where_declared(model):
-    x = torch.randn(200, 60, 16, generator=torch.Generator().manual_seed(2))
+    live = copy.deepcopy(model)
+    for layer in live.modules():  # a ReLU might hide the far end
+        if isinstance(layer, CausalConv):
+            layer.activation = False
+    x = torch.randn(1, 60, 16)
     changed = x.clone()
     changed[:, 0] += 5.0
-    reach = model.receptive_field
+    reach = live.receptive_field
     with torch.no_grad():
-        difference = (model(x) - model(changed)).abs().amax((0, 2))
+        difference = (live(x) - live(changed)).abs().amax((0, 2))
     assert difference[reach:].max() == 0
     assert difference[reach - 1] > 0
 

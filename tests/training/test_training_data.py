@@ -70,7 +70,7 @@ def test_an_unknown_label_is_refused_with_its_line(folder):
 
 
 def test_a_missing_table_names_the_option(tmp_path):
-    with pytest.raises(ValueError, match="expected ESC-10's table at .*labels.csv.*--data"):
+    with pytest.raises(ValueError, match=r"expected ESC-10's table at .*labels\.csv.*--data"):
         esc10.load(tmp_path, RATE)
 
 
@@ -153,12 +153,13 @@ def test_a_batch_is_a_function_of_seed_and_step():
 
 def test_targets_are_one_where_the_scene_is_loud_and_zero_where_it_is_silent():
     settings = SceneSettings(seconds=3.0, negative=0.0, second=0.0, background=0.0, colour=0.0, aligned=0.0)
-    scenes = Scenes(clips()[:1], [], SPEC, settings)
+    sound = np.pad(clips()[0].samples, RATE // 2)  # silence around it in its own recording
+    scenes = Scenes([Clip("noise", 0, 1, sound)], [], SPEC, settings)
     for seed in range(10):
         samples, targets = scenes.positive(np.random.default_rng(seed))
         loud = level(samples, 320)[: len(targets)]
         assert loud[targets[:, 0] == 1].min() > -60
-        assert loud[targets[:, 0] == 0].max() < -100
+        assert loud[targets[:, 0] == 0].max(initial=-120) < -100
         assert not targets[:, 1:].any()
 
 
