@@ -7,7 +7,7 @@
 """
 
 from edge.blocks import AudioBlock, Event, FeatureBlock, ScoreBlock
-from edge.client import Subscriber
+from edge.client import Cursor, Subscriber
 from edge.errors import (
     CardError,
     ConfigError,
@@ -24,6 +24,7 @@ __all__ = [
     "AudioBlock",
     "CardError",
     "ConfigError",
+    "Cursor",
     "EngineError",
     "Event",
     "FeatureBlock",

@@ -75,7 +75,8 @@ class ScoreBlock:
     """Class probabilities ``[T, C]`` in 0 … 1, float32.
 
     Score ``k`` speaks of the samples ``k · hop`` to ``k · hop + span`` at `rate`; `span` exceeds `hop` where windows
-    overlap. `embeddings`, where the model gives any, has one row per score.
+    overlap. `embeddings` and `clip` (running scores of the whole clip so far), where the model gives any, have one row
+    per score.
     """
 
     epoch: str
@@ -85,6 +86,7 @@ class ScoreBlock:
     scores: Float32
     span: int
     embeddings: Float32 | None = None
+    clip: Float32 | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

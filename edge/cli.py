@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from importlib.metadata import entry_points, version
+from typing import Any
 
 import click
 import platformdirs
@@ -21,6 +22,7 @@ COMMANDS = {
     "schema": "edge.commands.schema:schema",
     "demo": "edge.commands.demo:demo",
 }
+EXTRAS = {"training": "train", "export": "export", "bench": "bench"}
 
 
 class Commands(click.Group):
@@ -40,16 +42,24 @@ class Commands(click.Group):
             try:
                 loaded: click.Command = point.load()
             except ModuleNotFoundError as error:
-                return _missing(cmd_name, error)
+                return _missing(cmd_name, EXTRAS[point.module.partition(".")[0]], error)
             return loaded
         return None
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an expected error is one line on standard error and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except WheatearError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
 
-def _missing(name: str, error: ModuleNotFoundError) -> click.Command:
-    @click.command(name, help=f"Needs an extra: pip install 'wheatear[{name}]'", add_help_option=False)
+
+def _missing(name: str, extra: str, error: ModuleNotFoundError) -> click.Command:
+    @click.command(name, help=f"Needs an extra: pip install 'wheatear[{extra}]'", add_help_option=False)
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def missing(arguments: tuple[str, ...]) -> None:  # noqa: ARG001  # taken so that any call reaches the message
-        raise click.UsageError(f"{name} needs the package {error.name!r}: pip install 'wheatear[{name}]'")
+        raise click.UsageError(f"{name} needs the package {error.name!r}: pip install 'wheatear[{extra}]'")
 
     return missing
 
@@ -86,19 +96,13 @@ def main() -> None:
     """Entry point: one line and an exit code for every error a user can do something about."""
     _private_numba_cache()
     try:
-        cli(standalone_mode=False)
-    except click.exceptions.Exit as exit_:
-        sys.exit(exit_.exit_code)
+        sys.exit(cli(standalone_mode=False))  # None, or the code of `ctx.exit`
     except click.Abort:
         sys.exit(0)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except WheatearError as error:
-        click.echo(f"wheatear: {error}", err=True)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stdout = None
-        sys.exit(0)
-    except KeyboardInterrupt:
+    except (BrokenPipeError, KeyboardInterrupt):
+        # Standard output may be gone: nothing is left to flush into it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,14 +12,10 @@ import platformdirs
 from msgspec import Meta
 
 from edge.errors import ConfigError
+from edge.ids import slug
 from edge.inference.card import Decode, Probability, Seconds
 
-Slug = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}$")]
-
-
-def slug(text: str) -> str:
-    """Any text as a topic part: ``[a-z0-9_-]``, never empty."""
-    return re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-")[:64] or "-"
+Slug = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{0,64}$")]
 
 
 class Publish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,7 +30,7 @@ class JournalFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where events are kept, and how many; "" means the user's state folder."""
 
     path: str = ""
-    keep: Annotated[int, Meta(ge=1000)] = 1_000_000
+    keep: Annotated[int, Meta(ge=1000)] = 200_000
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,8 +68,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     source: str = "mic:"
     model: str = "esc10-s"
-    device: Slug | Literal[""] = ""
-    stream: Slug | Literal[""] = ""
+    device: Slug = ""
+    stream: Slug = ""
     engine: Literal["", "onnx", "tflite"] = ""
     precision: Literal["", "float32", "int8"] = ""
     channel: Literal["mix"] | int = "mix"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from edge.blocks import Event
+import msgspec
+
+from edge.blocks import Event, EventType
 from edge.clock import Clock, SampleClock, SystemClock
 from edge.config import Config
 from edge.decode.event import EventMaker
@@ -41,8 +44,15 @@ class Daemon:
         Journal and publish events; otherwise they are only shown.
     show
         Called with each event in the moment it is published.
+    linger
+        Seconds for which past events can still be asked for after the source has ended.
     clock
         The time of day; injected by tests and replays.
+
+    Attributes
+    ----------
+    ended
+        Set when the source has ended and all its events were handed over.
     """
 
     def __init__(
@@ -51,14 +61,17 @@ class Daemon:
         make_source: Callable[[int], Source],
         publish: bool,
         show: Callable[[Event], None],
+        linger: float = 0.0,
         clock: Clock | None = None,
     ) -> None:
         self.config = config
         self._make_source = make_source
         self._publish = publish
         self._show = show
+        self._linger = linger
         self._clock = clock or SystemClock()
         self._stop = threading.Event()
+        self.ended = threading.Event()
 
     def stop(self) -> None:
         """End the run: open events are ended, the journal is closed."""
@@ -78,67 +91,81 @@ class Daemon:
         try:
             with self._outbox() as submit:
                 self._listen(model, source, submit)
+                self.ended.set()
+                self._stop.wait(self._linger)
         finally:
             source.close()
 
     @contextmanager
-    def _outbox(self) -> Iterator[Callable[[Event], None]]:
+    def _outbox(self) -> Iterator[Callable[[Event], object]]:
         if not self._publish:
             yield self._show
             return
-        config = self.config
+        config, to = self.config, self.config.publish
         with ExitStack() as stack:
-            journal = Journal(config.journal_path, config.device_name)
-            stack.callback(journal.close)
-            publisher = Publisher(config.publish.events, config.device_name, allow_remote=config.publish.allow_remote)
-            replay = ReplayServer(config.journal_path, config.publish.replay, allow_remote=config.publish.allow_remote)
-            stack.callback(replay.close)
-            interrupted = journal.open_events(config.stream_name)
-            outbox = Outbox(journal, publisher, on_published=self._show)
-            stack.callback(outbox.close)
+            with ExitStack() as opened:
+                journal = Journal(config.journal_path, config.device_name)
+                opened.callback(journal.close)
+                publisher = Publisher(to.events, config.device_name, to.allow_remote)
+                opened.callback(publisher.close)
+                stack.enter_context(ReplayServer(config.journal_path, to.replay, to.allow_remote))
+                interrupted = journal.open_events(config.stream_name)
+                opened.pop_all()  # the outbox takes them over
+            outbox = stack.enter_context(
+                Outbox(
+                    journal,
+                    publisher,
+                    streams=[config.stream_name],
+                    on_published=self._show,
+                    keep=config.journal.keep,
+                )
+            )
             for event in interrupted:
                 outbox.submit(_interrupted(event))
             yield outbox.submit
 
-    def _listen(self, model: Model, source: Source, submit: Callable[[Event], None]) -> None:
-        wait = 1.0
+    def _listen(self, model: Model, source: Source, submit: Callable[[Event], object]) -> None:
+        """Hear the source; where a live one is lost, say so, wait for it, and say that it is back."""
         while True:
-            maker = self._maker(model, source)
             try:
-                self._hear(model, source, maker, submit)
+                self._hear(model, source, submit)
                 return
             except SourceError as error:
                 if not source.reconnects or self._stop.is_set():
                     raise
-                log.warning("%s; trying again", error)
-                submit(maker.notice("lost", *self._position, reason=str(error)))
-            source.close()
-            while not self._stop.wait(wait):
-                wait = min(2 * wait, LONGEST_WAIT_S)
-                source = self._make_source(model.card.input.rate)
-                try:
-                    source.open()
-                except SourceError as error:
-                    log.warning("%s; trying again in %g s", error, wait)
-                    continue
-                wait = 1.0
-                submit(self._maker(model, source).notice("resumed", *self._position, reason="the source is back"))
-                break
-            else:
+                log.warning("%s", error)
+                submit(self._notice("lost", str(error)))
+            finally:
+                source.close()
+            found = self._reopen(model.card.input.rate)
+            if found is None:
                 return
+            source = found
+            submit(self._notice("resumed", f"{source.name} is back"))
 
-    def _maker(self, model: Model, source: Source) -> EventMaker:
-        card, config = model.card, self.config
-        clock = SampleClock(source.rate)
-        return EventMaker(config.device_name, config.stream_name, f"{card.name}@{card.version}", source.rate, clock)
+    def _reopen(self, rate: int) -> Source | None:
+        """The source again, as soon as it can be opened; None when told to stop."""
+        wait = 1.0
+        while not self._stop.wait(wait * random.uniform(0.5, 1.0)):  # noqa: S311  # jitter is no secret
+            source = self._make_source(rate)
+            try:
+                source.open()
+                return source
+            except SourceError as error:
+                wait = min(2 * wait, LONGEST_WAIT_S)
+                log.warning("%s; trying again within %g s", error, wait)
+        return None
 
-    def _hear(self, model: Model, source: Source, maker: EventMaker, submit: Callable[[Event], None]) -> None:
+    def _hear(self, model: Model, source: Source, submit: Callable[[Event], object]) -> None:
         """Run the pipeline on a source until it ends; whatever ends it, open events are ended first."""
+        config = self.config
+        clock = SampleClock(source.rate)
+        self._maker = EventMaker(config.device_name, config.stream_name, model.id, source.rate, clock)
         ring = Ring(RING_SECONDS * source.rate, source.rate)
-        pipeline = Pipeline(model, maker, self.config.rules(model.card.decode))
+        pipeline = Pipeline(model, self._maker, config.rules(model.card.decode))
         block_size = max(1, round(BLOCK_SECONDS * source.rate))
         reason = "gap"
-        source.start(ring, self._clock, maker.clock)
+        source.start(ring, self._clock, clock)
         try:
             while not self._stop.is_set():
                 block = ring.read(block_size, timeout=0.2)
@@ -156,12 +183,13 @@ class Daemon:
         if source.bad_samples:
             raise SourceError(
                 f"{source.name}: {source.bad_samples} samples were not numbers (the first is sample "
-                f"{source.first_bad_sample}) and were heard as silence; expected finite samples: write the file again"
+                f"{source.first_bad}) and were heard as silence; expected finite samples: write the file again"
             )
+
+    def _notice(self, kind: EventType, reason: str) -> Event:
+        return self._maker.notice(kind, *self._position, reason=reason)
 
 
 def _interrupted(event: Event) -> Event:
     """The end of an event that was open when the daemon was killed."""
-    import msgspec
-
     return msgspec.structs.replace(event, type="end", seq=0, reason="interrupted", offset_sample=None, offset_s=None)

@@ -56,7 +56,8 @@ def _coloured(rng: Generator, n: int, slope: float, low: float = 30.0, high: flo
     f = np.fft.rfftfreq(n, 1 / RATE)
     gain = np.maximum(f, low) ** (slope / 2) / (1 + (low / np.maximum(f, 1e-3)) ** 4) / (1 + (f / high) ** 8)
     x = np.fft.irfft(spectrum * gain, n)
-    return (x / np.sqrt(np.mean(x**2))).astype(np.float32)
+    unit: Float32 = (x / np.sqrt(np.mean(x**2))).astype(np.float32)
+    return unit
 
 
 def _clicks(x: Float32, at: Float32, pitch: Float32, decay: Float32, level: Float32) -> None:
@@ -117,7 +118,8 @@ def helicopter(rng: Generator, n: int) -> Float32:
     slap = np.exp(-phase * 9) + 0.25
     body = _coloured(rng, n, -1.6, 60.0, 1800.0) + 0.25 * _coloured(rng, n, -0.5, 300.0, 5000.0)
     swell = np.exp(-0.5 * ((t - t[-1] / 2) / (0.45 * t[-1])) ** 2)
-    return (swell * slap * body).astype(np.float32)
+    passing: Float32 = (swell * slap * body).astype(np.float32)
+    return passing
 
 
 def sea_waves(rng: Generator, n: int) -> Float32:
@@ -129,7 +131,7 @@ def sea_waves(rng: Generator, n: int) -> Float32:
     return ((0.25 + breaker) * deep + 0.8 * breaker**1.5 * foam).astype(np.float32)
 
 
-def crackling_fire(rng: Generator, n: int) -> Float32:
+def fire_crackling(rng: Generator, n: int) -> Float32:
     """Crackles, 18 a second with heavy-tailed strength, over a low roar."""
     x = 0.1 * _coloured(rng, n, -1.3, 50.0, 2500.0)
     number = int(18 * n / RATE)
@@ -170,7 +172,7 @@ PROGRAMME: list[tuple[str, Callable[[Generator, int], Float32], float, float]] =
     ("clock_tick", clock_tick, 5.0, 0.03),
     ("helicopter", helicopter, 6.0, 0.12),
     ("sea_waves", sea_waves, 6.0, 0.1),
-    ("crackling_fire", crackling_fire, 5.0, 0.06),
+    ("fire_crackling", fire_crackling, 5.0, 0.06),
     ("chainsaw", chainsaw, 5.0, 0.12),
     ("rooster", rooster, 4.5, 0.1),
 ]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
-from edge.blocks import Event
-from edge.commands.format import human
+from edge.commands.format import human, line
 from edge.config import Config, load, override
+
+if TYPE_CHECKING:
+    from edge.sources.base import Source
 
 
 @click.command()
@@ -38,9 +39,16 @@ from edge.config import Config, load, override
 @click.option("--stream", help="Name of this stream in topics and events.")
 @click.option("--engine", type=click.Choice(["onnx", "tflite"]), help="Inference runtime to prefer.")
 @click.option("--precision", type=click.Choice(["float32", "int8"]), help="Model file to prefer.")
+@click.option("--linger", default=0.0, metavar="SECONDS", help="Answer replay for so long after the end of a file.")
 @click.option("--journal", type=click.Path(path_type=Path), help="The journal's file.")
 def run(
-    path: Path | None, endpoint: str | None, no_publish: bool, replay: str | None, as_json: bool, **options: Any
+    path: Path | None,
+    endpoint: str | None,
+    no_publish: bool,
+    replay: str | None,
+    as_json: bool,
+    linger: float,
+    **options: Any,
 ) -> None:
     """Listen, and publish what sounds and when.
 
@@ -55,11 +63,11 @@ def run(
       wheatear run --source rtsp://camera.local/audio
     """
     config = override(load(path) if path else Config(), _changes(endpoint, replay, options))
-    show = _json if as_json else _human
+    form = line if as_json else human
     from edge.daemon import Daemon
-    from edge.sources.parse import make_source
+    from edge.sources.parse import kind_of, make_source
 
-    def source(rate: int) -> Any:
+    def source(rate: int) -> Source:
         return make_source(
             config.source,
             rate_hint=rate,
@@ -69,7 +77,13 @@ def run(
             start=config.start or None,
         )
 
-    daemon = Daemon(config, source, publish=not no_publish and (endpoint is not None or _live(config)), show=show)
+    daemon = Daemon(
+        config,
+        source,
+        publish=not no_publish and (endpoint is not None or kind_of(config.source)[0] != "file"),
+        show=lambda event: click.echo(form(event)),
+        linger=linger,
+    )
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature is Python's
         daemon.stop()
@@ -77,12 +91,6 @@ def run(
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     daemon.run()
-
-
-def _live(config: Config) -> bool:
-    from edge.sources.parse import is_file
-
-    return not is_file(config.source)
 
 
 def _changes(endpoint: str | None, replay: str | None, options: dict[str, Any]) -> dict[str, Any]:
@@ -97,15 +105,7 @@ def _changes(endpoint: str | None, replay: str | None, options: dict[str, Any]) 
     if endpoint and endpoint != "default":
         changes["publish.events"] = endpoint
         if not replay:
-            from edge.client import replay_endpoint
+            from edge.publish.zeromq import replay_endpoint
 
             changes["publish.replay"] = replay_endpoint(endpoint)
     return changes
-
-
-def _json(event: Event) -> None:
-    click.echo(msgspec.json.encode(event).decode())
-
-
-def _human(event: Event) -> None:
-    click.echo(human(event))

@@ -194,7 +194,7 @@ def _median_width(rule: Decode, seconds_per_frame: float) -> int:
 
 
 def _frames(rule: Decode, hop: int, rate: int, span: int) -> Frames:
-    """Seconds → frames: at least the minimum duration, at most the merge gap (up to rounding of the quotients)."""
+    """Seconds → frames: at least the minimum duration, at most the merge gap; overlapping windows bridge their own."""
     shortest = -(-round(rule.min_duration * rate - span) // hop) + 1
     on, off = np.float32(rule.on), np.float32(rule.off)  # as precise as scores are: 0.7 reaches 0.7
-    return Frames(float(on), float(off), max(1, shortest), int(rule.merge_gap * rate + 1e-6) // hop)
+    return Frames(float(on), float(off), max(1, shortest), (int(rule.merge_gap * rate + 1e-6) + span - hop) // hop)

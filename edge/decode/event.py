@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from edge.blocks import AudioBlock, Event, EventType
-from edge.clock import SampleClock
+from edge.clock import SampleClock, rfc3339
 from edge.decode.decoder import Detection
-
-
-def rfc3339(utc_ns: int) -> str:
-    """UTC nanoseconds → ``2026-05-01T04:30:00.123Z``, floored to the millisecond."""
-    seconds, rest = divmod(utc_ns, 1_000_000_000)
-    stamp = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{stamp}.{rest // 1_000_000:03d}Z"
+from edge.resample import convert
 
 
 @dataclass(slots=True)
@@ -43,7 +36,7 @@ class EventMaker:
         """Event of a decision whose samples count at `rate`; an ``end`` keeps the time that its ``begin`` was given."""
         begun = self._open.pop(found.label, None)
         if found.type == "end" and begun:
-            offset = -(-(found.offset or 0) * self.rate // rate)
+            offset = convert(found.offset or 0, rate, self.rate, up=True)
             return Event(
                 stream=self.stream,
                 id=begun.id,
@@ -54,7 +47,7 @@ class EventMaker:
                 onset_sample=begun.onset_sample,
                 offset_sample=offset,
                 onset_s=begun.onset_s,
-                offset_s=offset / self.rate,
+                offset_s=round(offset / self.rate, 6),
                 onset_utc_ns=begun.onset_utc_ns,
                 onset_utc=begun.onset_utc,
                 utc_uncertainty_ns=begun.utc_uncertainty_ns,
@@ -64,7 +57,7 @@ class EventMaker:
                 reason=found.reason,
                 model=self.model,
             )
-        onset = found.onset * self.rate // rate
+        onset = convert(found.onset, rate, self.rate)
         event = self._event(
             epoch,
             "begin",
@@ -86,7 +79,7 @@ class EventMaker:
             "gap",
             onset,
             offset_sample=block.start,
-            offset_s=block.start / self.rate,
+            offset_s=round(block.start / self.rate, 6),
             reason="samples were lost",
             detail={"lost_samples": block.gap, "exact": block.exact},
         )
@@ -96,7 +89,7 @@ class EventMaker:
         return self._event(epoch, kind, sample, reason=reason, detail=detail or None)
 
     def _event(self, epoch: str, kind: EventType, onset: int, label: str | None = None, **fields: Any) -> Event:
-        utc = self.clock.utc_ns(onset)
+        utc = self.clock.utc_ns(onset, epoch)
         return Event(
             stream=self.stream,
             id=f"{epoch}:{label or kind}:{onset}",
@@ -105,7 +98,7 @@ class EventMaker:
             type=kind,
             label=label,
             onset_sample=onset,
-            onset_s=onset / self.rate,
+            onset_s=round(onset / self.rate, 6),
             onset_utc_ns=utc[0] if utc else None,
             onset_utc=rfc3339(utc[0]) if utc else None,
             utc_uncertainty_ns=utc[1] if utc else None,

@@ -101,12 +101,19 @@ class Stateful(Struct, frozen=True, tag_field="mode", tag="stateful"):
         silence as needed are fed at a flush.
     states
         The carried tensors.
+    position
+        Optional integer input: frames fed before this step, counted from the reset.
+    end
+        Optional integer input: how many frames the piece has; the largest number its type holds until a flush tells.
+        A network with lookahead masks with it what lies behind the end.
     """
 
     chunk: Annotated[int, Meta(ge=1, le=1_000_000)]
     rate: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     delay: Annotated[int, Meta(ge=0, le=100_000)] = 0
     states: Annotated[list[State], Meta(max_length=512)] = []
+    position: Annotated[str, Meta(max_length=200)] = ""
+    end: Annotated[str, Meta(max_length=200)] = ""
 
 
 class Window(Struct, frozen=True, tag_field="mode", tag="window"):

@@ -80,6 +80,14 @@ def test_overlapping_windows_reach_to_their_end():
     assert (end.onset, end.offset) == (RATE, 5 * RATE)
 
 
+def test_overlapping_windows_that_touch_are_one_event():
+    decoder = Decoder(["a"], Decode(on=0.5, off=0.5))
+    decoder.reset("e")
+    scores = np.array([[1], [0], [0], [1], [0], [0], [0], [1]], np.float32)
+    found = decoder.push(ScoreBlock("e", 0, RATE, RATE, scores, 3 * RATE)) + decoder.flush("stop")
+    assert [(d.onset // RATE, d.offset // RATE) for d in found if d.type == "end"] == [(0, 6), (7, 10)]
+
+
 def test_classes_have_their_own_rules_and_ignored_ones_none():
     rules = Decode(on=0.5, off=0.5, ignore=["b"], labels={"a": Rule(on=0.9)})
     found = decode([[0.7, 0.95, 0.7], [1, 1, 1]], rules)

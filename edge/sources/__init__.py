@@ -1,0 +1,1 @@
+"""Sources of sound: microphone, sound file, standard input, network stream, and a fake for tests."""

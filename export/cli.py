@@ -1,0 +1,66 @@
+"""``wheatear export``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from edge.errors import ConfigError
+
+
+@click.command()
+@click.argument("run", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), required=True, help="Model folder.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    envvar="WHEATEAR_DATA",
+    help="Folder of the data sets: training clips check the files and calibrate int8.",
+)
+@click.option("--formats", default="onnx,tflite", show_default=True, help="Comma-separated.")
+@click.option("--int8/--no-int8", default=True, show_default=True, help="Write int8 copies as well.")
+@click.option(
+    "--metrics",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON from `wheatear evaluate`; its `card` table goes into the card.",
+)
+@click.option("--rules", help="Recipe whose texts and decision rules the card gets, instead of the run's own.")
+def export(
+    run: Path, folder: Path, data: Path, formats: str, int8: bool, metrics: Path | None, rules: str | None
+) -> None:
+    """Export a RUN of training to a model folder: ONNX and TFLite, float and int8, and the card.
+
+    Every float file is streamed over real clips and must give the network's own scores within 1e-5, else nothing is
+    called a success.
+
+    \b
+    Examples:
+      wheatear export runs/esc10-s --to esc10-s --data ../shared/data
+      wheatear export runs/esc10-s --to esc10-s --data ../shared/data --formats tflite --no-int8
+    """
+    from export.package import FORMATS, package
+    from training import recipe as recipes
+    from training.run import Run, read
+
+    chosen = [name.strip() for name in formats.split(",")]
+    unknown = [name for name in chosen if name not in FORMATS]
+    if unknown:
+        raise ConfigError(f"--formats: expected some of {', '.join(FORMATS)}, got {', '.join(unknown)}")
+    figures = json.loads(metrics.read_text(encoding="utf-8"))["card"] if metrics else {}
+    try:
+        loaded = read(run)
+        recipe = recipes.presented(loaded.recipe, recipes.load(rules)) if rules else loaded.recipe
+        loaded = Run(recipe, loaded.model, loaded.metrics, loaded.splits)
+        card = package(loaded, folder, data, chosen, int8, figures, lambda line: click.echo(line, err=True))
+    except ValueError as error:
+        raise ConfigError(f"export: {error}") from None
+    size = sum((folder / file.name).stat().st_size for file in card.files)
+    click.echo(f"{folder}: {card.name}@{card.version}, {len(card.files)} files, {size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    sys.exit(export())

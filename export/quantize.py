@@ -1,0 +1,119 @@
+"""Post-training int8: weights per channel, activations by the smallest and largest value that real sound produced.
+
+Only convolutions compute in int8. Inputs, outputs and states stay float32: a state that goes out with
+one scale and comes in with another would drift, and the residual sums keep their precision.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from export import flatbuffer
+from export.step import Tensors
+
+_INT8_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+
+
+def onnx(source: Path, target: Path, feeds: Sequence[Tensors]) -> None:
+    """Write an int8 (QDQ) copy of an ONNX file, calibrated on `feeds`: inputs by name, one dict per step."""
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(source, prepared)
+        quantize_static(
+            prepared,
+            target,
+            _Reader(feeds),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            per_channel=True,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+
+
+def tflite(source: Path, target: Path, feeds: Sequence[Tensors]) -> None:
+    """Write an int8 copy of a TFLite file, calibrated on `feeds`."""
+    from ai_edge_quantizer.quantizer import Quantizer
+
+    with _quiet():
+        quantizer = Quantizer(str(source))
+        for operator in _INT8_OPERATORS:
+            quantizer.add_static_config(".*", operator, activation_num_bits=8, weight_num_bits=8)
+        quantizer.quantize(_extremes(source, feeds)).export_model(str(target), overwrite=True)
+    target.write_bytes(_repair_signature(target.read_bytes()))
+
+
+def _extremes(source: Path, feeds: Sequence[Tensors]) -> dict[str, dict[str, np.ndarray]]:
+    """True minimum and maximum of every tensor; the quantiser's own moving average would cut off loud moments."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # a delegate would hide the tensors inside
+    interpreter = Interpreter(
+        model_path=str(source),
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=resolver,
+        num_threads=1,
+    )
+    interpreter.allocate_tensors()
+    inputs = {d["name"]: d["index"] for d in interpreter.get_input_details()}
+    tensors = [d for d in interpreter.get_tensor_details() if d["dtype"] == np.float32]
+    low, high = {d["name"]: np.inf for d in tensors}, {d["name"]: -np.inf for d in tensors}
+    for feed in feeds:
+        for name, value in feed.items():
+            interpreter.set_tensor(inputs[name], value)
+        interpreter.invoke()
+        for tensor in tensors:
+            value, name = interpreter.get_tensor(tensor["index"]), tensor["name"]
+            low[name], high[name] = min(low[name], value.min()), max(high[name], value.max())
+    shapes = {d["name"]: (1,) * len(d["shape"]) for d in tensors}
+    return {
+        name: {"min": np.full(shape, low[name], np.float32), "max": np.full(shape, high[name], np.float32)}
+        for name, shape in shapes.items()
+    }
+
+
+def _repair_signature(data: bytes) -> bytes:
+    """Point signature outputs at the graph's outputs again, where the quantiser put a conversion between them."""
+    model = flatbuffer.unpack(data)
+    graph = model.subgraphs[0]
+    for output in model.signatureDefs[0].outputs:
+        if output.tensorIndex not in graph.outputs:
+            stem = graph.tensors[output.tensorIndex].name
+            output.tensorIndex = next(int(i) for i in graph.outputs if graph.tensors[i].name.startswith(stem + b"_"))
+    return flatbuffer.pack(model)
+
+
+class _Reader(CalibrationDataReader):
+    def __init__(self, feeds: Sequence[Tensors]) -> None:
+        self.feeds = iter(feeds)
+
+    def get_next(self) -> Tensors | None:
+        return next(self.feeds, None)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the quantisers' progress prints and warnings."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,1 @@
+"""What a sensor device needs around the software: configurations, the service unit."""

@@ -1,0 +1,77 @@
+"""A whole device on real sockets: journal, outbox, publisher and replay."""
+
+import socket
+
+import pytest
+
+from edge.blocks import Event
+from edge.publish.journal import Journal
+from edge.publish.outbox import Outbox
+from edge.publish.replay import ReplayServer
+from edge.publish.zeromq import Publisher
+
+
+class Device:
+    """Starts and stops on the same two neighbouring ports."""
+
+    def __init__(self, folder):
+        self.path = folder / "journal.sqlite"
+        self.port = two_free_ports()
+        self.endpoint = f"tcp://127.0.0.1:{self.port}"
+        self.outbox = self.server = None
+
+    def start(self, streams=("mic",), journal=True, replay=True):
+        store = Journal(self.path, "hut") if journal else None
+        self.outbox = Outbox(store, Publisher(self.endpoint, "hut"), streams=streams)
+        self.server = ReplayServer(self.path, f"tcp://127.0.0.1:{self.port + 1}") if replay else None
+        return self
+
+    def hear(self, *labels, stream="mic", kind="begin"):
+        for label in labels:
+            self.outbox.submit(event(label, stream, kind))
+
+    def stop(self):
+        if self.server:
+            self.server.close()
+        if self.outbox:
+            self.outbox.close()
+        self.server = self.outbox = None
+
+
+def event(label, stream="mic", kind="begin", **fields):
+    return Event(
+        stream=stream,
+        id=f"e:{label}:0",
+        device="hut",
+        epoch="e",
+        type=kind,
+        label=label,
+        onset_sample=0,
+        onset_s=0.0,
+        **fields,
+    )
+
+
+def two_free_ports():
+    """A port that is free and has a free one behind it."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+
+
+@pytest.fixture
+def device(tmp_path):
+    one = Device(tmp_path)
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def make_event():
+    return event

@@ -1,0 +1,1 @@
+"""Training in PyTorch: data, augmentation, streaming layers, models, losses, metrics and procedures."""

@@ -1,0 +1,35 @@
+"""Masks and tilts of feature frames [T, F]."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Float32 = npt.NDArray[np.float32]
+
+
+def mask_bands(frames: Float32, rng: np.random.Generator, widest: int, count: int) -> Float32:
+    """Replace `count` random groups of at most `widest` bands by the frames' mean."""
+    out, fill = frames.copy(), frames.mean()
+    for _ in range(count):
+        width = int(rng.integers(0, widest + 1))
+        first = int(rng.integers(0, frames.shape[1] - width + 1))
+        out[:, first : first + width] = fill
+    return out
+
+
+def mask_time(frames: Float32, rng: np.random.Generator, longest: int, count: int) -> Float32:
+    """Replace `count` random spans of at most `longest` frames by each band's mean."""
+    out, fill = frames.copy(), frames.mean(axis=0)
+    for _ in range(count):
+        span = int(rng.integers(0, longest + 1))
+        first = int(rng.integers(0, max(len(frames) - span, 0) + 1))
+        out[first : first + span] = fill
+    return out
+
+
+def tilt(frames: Float32, rng: np.random.Generator, depth: float, points: int = 5) -> Float32:
+    """Add a random piecewise linear curve over the bands: a filter, where features are logarithms."""
+    knots = np.linspace(0, frames.shape[1] - 1, points)
+    curve = np.interp(np.arange(frames.shape[1]), knots, rng.normal(0.0, depth, points))
+    return frames + curve.astype(np.float32)

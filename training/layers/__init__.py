@@ -1,0 +1,1 @@
+"""Layers that compute the same function on a whole clip and step by step."""
