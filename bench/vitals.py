@@ -39,7 +39,7 @@ class Vitals:
         self.celsius = temperature()
         self.throttled: int | None = None
         self._before = throttle_count()
-        self._used, self._began = _used(), time.monotonic()
+        self._used, self._began = time.process_time(), time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="vitals", daemon=True)
 
@@ -50,7 +50,7 @@ class Vitals:
     def __exit__(self, *exception: object) -> None:
         self._ended.set()
         self._thread.join()
-        self.cpu = (_used() - self._used) / (time.monotonic() - self._began)
+        self.cpu = (time.process_time() - self._used) / (time.monotonic() - self._began)
         after = throttle_count()
         self.throttled = None if after is None or self._before is None else after - self._before
 
@@ -95,10 +95,6 @@ def _number(path: Path, base: int = 10) -> int | None:
         return int(path.read_text(encoding="ascii").strip(), base)
     except (OSError, ValueError):
         return None
-
-
-def _used() -> float:
-    return time.process_time()
 
 
 @contextmanager
