@@ -75,6 +75,7 @@ class Run:
     gaps: int
     lost_events: int
     unexpected: int
+    played_mib: float
     vitals: Vitals
 
 
@@ -141,6 +142,7 @@ def measure(
         sum(event.type == "gap" for event in events.values()),
         len(set(events) - {one.key for one in heard}),
         sum((event.stream, *identity(event)) not in expected for event in events.values()),
+        sum(play.nbytes for play in plays) / 2**20,
         vitals,
     )
 
@@ -281,7 +283,10 @@ def costs(done: Run, options: Options) -> Result:
         figures.append(Figure(row=row, column="temperature", value=vitals.celsius, unit="°C"))
     if vitals.throttled is not None:
         figures.append(Figure(row=row, column="throttled", value=vitals.throttled, better="less"))
-    notes = ["100 % is one core; sources and all stages but the subscriber are counted."]
+    notes = [
+        "100 % is one core; sources and all stages but the subscriber are counted. "
+        f"Resident memory holds {done.played_mib:.0f} MiB of sound that is played."
+    ]
     return Result(benchmark="latency, cost", settings=_settings(options), figures=figures, notes=notes)
 
 
