@@ -240,6 +240,16 @@ def test_every_option_equals_its_definition(name, width):
         check(spec, kind, front.transform(sound(kind)), 3e-5 + step(spec))
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("size", [4096, 8192])
+def test_large_transforms_equal_their_definition(size):
+    data = {"rate": 48000, "frames": {"window": size - 100, "hop": 1000}, "bands": {"kind": "mel", "count": 64}}
+    spec = parse({**data, "scale": {"kind": "ln"}})
+    front = FrontEnd(spec)
+    x = sound("noise", 20_000)
+    np.testing.assert_allclose(front.transform(x), features(spec, x), atol=3e-5)
+
+
 @pytest.mark.parametrize("name", ["both", "dc"])
 def test_an_offset_is_removed_to_the_precision_of_its_own_size(name):
     # 0.5 of offset under 0.01 of noise costs 34 dB of float32's range, no more.
