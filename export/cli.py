@@ -28,7 +28,10 @@ from edge.errors import ConfigError
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON from `wheatear evaluate`; its `card` table goes into the card.",
 )
-def export(run: Path, folder: Path, data: Path, formats: str, int8: bool, metrics: Path | None) -> None:
+@click.option("--rules", help="Recipe whose texts and decision rules the card gets, instead of the run's own.")
+def export(
+    run: Path, folder: Path, data: Path, formats: str, int8: bool, metrics: Path | None, rules: str | None
+) -> None:
     """Export a RUN of training to a model folder: ONNX and TFLite, float and int8, and the card.
 
     Every float file is streamed over real clips and must give the network's own scores within 1e-5, else nothing is
@@ -40,7 +43,8 @@ def export(run: Path, folder: Path, data: Path, formats: str, int8: bool, metric
       wheatear export runs/esc10-s --to esc10-s --data ../shared/data --formats tflite --no-int8
     """
     from export.package import FORMATS, package
-    from training.run import read
+    from training import recipe as recipes
+    from training.run import Run, read
 
     chosen = [name.strip() for name in formats.split(",")]
     unknown = [name for name in chosen if name not in FORMATS]
@@ -48,7 +52,10 @@ def export(run: Path, folder: Path, data: Path, formats: str, int8: bool, metric
         raise ConfigError(f"--formats: expected some of {', '.join(FORMATS)}, got {', '.join(unknown)}")
     figures = json.loads(metrics.read_text(encoding="utf-8"))["card"] if metrics else {}
     try:
-        card = package(read(run), folder, data, chosen, int8, figures, lambda line: click.echo(line, err=True))
+        loaded = read(run)
+        recipe = recipes.presented(loaded.recipe, recipes.load(rules)) if rules else loaded.recipe
+        loaded = Run(recipe, loaded.model, loaded.metrics, loaded.splits)
+        card = package(loaded, folder, data, chosen, int8, figures, lambda line: click.echo(line, err=True))
     except ValueError as error:
         raise ConfigError(f"export: {error}") from None
     size = sum((folder / file.name).stat().st_size for file in card.files)

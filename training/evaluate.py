@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from edge.frontend.stream import FrontEnd
+from edge.inference import store
 from edge.inference.card import Decode
+from training import deployed
 from training import run as runs
 from training.data import esc10
 from training.data.esc10 import LABELS
@@ -19,6 +21,27 @@ from training.probes import Float32, Scorer, quiet
 from training.run import Run
 from training.train import frame_scores
 
+BACKGROUND = "soundscapes-maad"
+
+
+def evaluate(fold_runs: Sequence[Path], model: Path, data: Path) -> dict[str, object]:
+    """All figures of a model: ``leave_one_out`` of its fold runs, ``quiet`` of its files, ``card`` for its card.
+
+    Raises
+    ------
+    ValueError
+        The runs do not hold out different folds, or the data cannot be read.
+    """
+    card = store.load_card(model)
+    out = leave_one_out(fold_runs, data, card.decode)
+    return {
+        "model": f"{card.name}@{card.version}",
+        "leave_one_out": out,
+        "quiet": probe_model(model, data),
+        "quiet_folds": {folder.name: probe_run(runs.read(folder), card.decode, data) for folder in fold_runs},
+        "card": {f"leave_one_fold_out_{k}": out[k] for k in ("clip_accuracy", "found", "false_events")},
+    }
+
 
 def leave_one_out(folders: Sequence[Path], data: Path, rules: Decode) -> dict[str, object]:
     """Measure each fold's run on the fold that it never saw.
@@ -27,8 +50,8 @@ def leave_one_out(folders: Sequence[Path], data: Path, rules: Decode) -> dict[st
     -------
     dict
         ``folds`` (figures of each), and over all clips: ``clip_accuracy`` (mean of the folds), ``found`` (share of
-        clips with an event of their class at `rules`), ``found_by_class``, ``false_events`` (events of other classes per
-        clip), ``confusion`` [true, predicted].
+        clips with an event of their class at `rules`), ``found_by_class``, ``false_events`` (events of other classes
+        per clip), ``false_by_class``, ``confusion`` [true, predicted].
 
     Raises
     ------
@@ -64,6 +87,20 @@ def of_run(run: Run) -> Scorer:
 def probe_run(run: Run, rules: Decode, data: Path) -> dict[str, object]:
     """What must stay quiet, asked of a run."""
     return quiet(of_run(run), LABELS, rules, run.recipe.frontend, data / run.recipe.data.background)
+
+
+def probe_model(folder: Path, data: Path) -> dict[str, object]:
+    """What must stay quiet, asked of every file of a model folder through the engine that a device runs.
+
+    The model's labelled clips are no test for it where it was trained on them, so only quiet sounds are asked.
+    """
+    figures: dict[str, object] = {}
+    for name, model in deployed.load(folder):
+        spec = model.spec
+        if spec is None:
+            raise ValueError(f"{model.id}: expected a model with a front end, got one that takes raw samples")
+        figures[name] = quiet(deployed.of_model(model), model.labels, model.card.decode, spec, data / BACKGROUND)
+    return figures
 
 
 def fold_scores(run: Run, data: Path) -> tuple[list[Float32], list[int]]:

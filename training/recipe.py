@@ -112,6 +112,12 @@ def parse(data: dict[str, Any]) -> Recipe:
     return recipe
 
 
+def presented(trained: Recipe, other: Recipe) -> Recipe:
+    """Return `trained` with the other's name, texts and decision rules: what a card says and training does not use."""
+    fields = ("name", "version", "description", "licence", "attribution", "decode")
+    return msgspec.structs.replace(trained, **{name: getattr(other, name) for name in fields})
+
+
 def _apply(data: dict[str, Any], change: str) -> None:
     """Set one value: ``fit.steps=100``; what is no TOML value is taken as text."""
     key, equals, text = change.partition("=")

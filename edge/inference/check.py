@@ -16,7 +16,8 @@ import numpy as np
 
 from edge.errors import CardError, SpecError
 from edge.inference.card import Card, Label, ModelFile, Stateful, Window
-from edge.inference.engine import MAX_MODEL_BYTES, Engine, Shapes, TensorInfo, available, open_engine
+from edge.inference.engine import MAX_MODEL_BYTES, Engine, Shapes, TensorInfo
+from edge.inference.runtimes import available, open_engine
 from edge.inference.scorer import initial_feeds
 
 CARD = "card.toml"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -18,7 +17,6 @@ Array = npt.NDArray[Any]
 Shapes = Mapping[str, tuple[int, ...]]
 
 MAX_MODEL_BYTES = 512 * 2**20
-INSTALL = {"onnx": "pip install onnxruntime", "tflite": "pip install ai-edge-litert"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +54,6 @@ class Engine(Protocol):
         EngineError
             The runtime refused the feeds.
         """
-
-
-def available(name: EngineName) -> bool:
-    """Whether a runtime for such files is installed; imports none."""
-    if name == "onnx":
-        return find_spec("onnxruntime") is not None
-    return find_spec("ai_edge_litert") is not None or find_spec("tflite_runtime") is not None
-
-
-def open_engine(name: EngineName, path: Path, shapes: Shapes | None = None) -> Engine:
-    """Load a model file with the runtime for it; `shapes` settles the axes that the graph leaves open.
-
-    Raises
-    ------
-    EngineError
-        The runtime is missing, or refuses the file.
-    """
-    if name == "onnx":
-        from edge.inference.onnx import OnnxEngine
-
-        return OnnxEngine(path, shapes)
-    from edge.inference.litert import LiteRtEngine
-
-    return LiteRtEngine(path, shapes)
 
 
 def settle(shape: tuple[int, ...], hint: tuple[int, ...] | None) -> tuple[int, ...]:

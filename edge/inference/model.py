@@ -15,7 +15,8 @@ from edge.errors import CardError, EngineError
 from edge.frontend.spec import FrontEndSpec
 from edge.inference import check, store
 from edge.inference.card import Card, ModelFile, Stateful
-from edge.inference.engine import INSTALL, Engine, EngineName, available, open_engine
+from edge.inference.engine import Engine, EngineName
+from edge.inference.runtimes import INSTALL, available, open_engine
 from edge.inference.scorer import Scorer
 from edge.inference.stateful import StatefulScorer
 from edge.inference.window import WindowScorer

@@ -1,7 +1,7 @@
 """Synthetic sounds of no class: noises, tones, sweeps, hum, clicks, chirps and buzzing formants.
 
-Each generator is ``f(length, rate, rng) -> float32 [length]`` with an RMS around -20 dB re full scale. `AMBIGUOUS` names
-the classes that a steady noise could honestly be taken for; they are not taught either way.
+Each generator is ``f(length, rate, rng) -> float32 [length]`` with an RMS around -20 dB re full scale. `AMBIGUOUS`
+names the classes that a steady noise could honestly be taken for; they are not taught either way.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from edge.blocks import FeatureBlock
 from edge.frontend.stream import FrontEnd
 from edge.inference import check, store
 from edge.inference.card import Label
-from edge.inference.engine import open_engine
 from edge.inference.model import Model
+from edge.inference.runtimes import open_engine
 
 CARD = Path(__file__).parents[3] / "docs" / "examples" / "birdnet-stm32" / "card.toml"
 DATA = Path(os.environ.get("WHEATEAR_DATA", "../shared/data"))

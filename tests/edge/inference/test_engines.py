@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from edge.errors import EngineError
 from edge.inference import litert
-from edge.inference.engine import available, open_engine, settle
+from edge.inference.engine import settle
 from edge.inference.litert import LiteRtEngine
 from edge.inference.onnx import OnnxEngine
 from edge.inference.protobuf import refuse_foreign
+from edge.inference.runtimes import available, open_engine
 
 
 def random(shape, seed=0):

@@ -1,0 +1,194 @@
+"""A training on a tiny synthetic set: seeded, resumable, and its run folder loads again."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
+
+from edge.errors import ConfigError
+from training import cli, recipe, run
+from training.data import decode
+from training.data.esc10 import LABELS
+from training.losses.frame_clip import frame_clip_loss, linear_softmax
+from training.procedures.averaging import Averaged
+from training.procedures.fit import FitSettings, fit, schedule
+from training.train import train
+
+TINY = (
+    "fit.steps=4",
+    "fit.batch=4",
+    "fit.warmup=2",
+    "scenes.seconds=1.0",
+    "model.stem=2",
+    "model.stages=[[4, 2]]",
+    "model.width=8",
+    "model.dilations=[1]",
+    "model.embedding=8",
+    "frontend.bands.count=16",
+    "data.background=",
+)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(decode.platformdirs, "user_cache_path", lambda *_: tmp_path / "cache")
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two clips of each class and fold, each class a tone of its own."""
+    folder = tmp_path / "data/esc10"
+    folder.mkdir(parents=True)
+    rows, t = ["file,fold,label"], np.arange(16_000) / 16_000
+    for fold in (1, 2, 3, 4):
+        for k, label in enumerate(LABELS):
+            name = f"{fold}-{label}.wav"
+            soundfile.write(folder / name, 0.3 * np.sin(2 * np.pi * (300 + 500 * k) * t), 16_000)
+            rows.append(f"{name},{fold},{label}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path / "data"
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(data, tmp_path):
+    for name, extra in (("a", ()), ("b", ()), ("c", ("seed=2",))):
+        train(recipe.load("esc10-s", TINY + extra), data, tmp_path / name, fold=1)
+    a, b, c = (load_file(tmp_path / name / "weights.safetensors") for name in "abc")
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert not all(torch.equal(a[k], c[k]) for k in a)
+
+
+def test_a_run_folder_holds_its_four_files_and_loads_again(data, tmp_path):
+    metrics = train(recipe.load("esc10-s", TINY), data, tmp_path / "run", fold=2)
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
+        "metrics.json",
+        "recipe.toml",
+        "splits.json",
+        "weights.safetensors",
+    ]
+    loaded = run.read(tmp_path / "run")
+    assert loaded.splits["folds"] == [1, 3, 4]
+    assert all(not name.startswith("2-") for name in loaded.splits["clips"])
+    assert len(loaded.splits["clips"]) == 30
+    assert loaded.metrics["clip_accuracy"] == metrics["clip_accuracy"]
+    assert loaded.recipe.frontend.post[0].std > 0
+    assert np.sum(metrics["confusion"]) == 10
+
+
+def test_an_interrupted_fit_goes_on_to_the_same_curve_and_weights(tmp_path):
+    def start() -> torch.nn.Module:
+        torch.manual_seed(0)
+        return torch.nn.Sequential(
+            torch.nn.Linear(3, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 2)
+        )
+
+    def draw(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        x = torch.randn(16, 3, generator=torch.Generator().manual_seed(step))
+        return x, x[:, :2] * 2
+
+    settings = FitSettings(steps=40, warmup=3, batch=16, rate=0.05)
+    whole, curve = fit(start(), draw, torch.nn.functional.mse_loss, settings, tmp_path / "whole.safetensors")
+    fit(start(), draw, torch.nn.functional.mse_loss, settings, tmp_path / "cut.safetensors", until=17)
+    resumed, again = fit(start(), draw, torch.nn.functional.mse_loss, settings, tmp_path / "cut.safetensors")
+    assert again == curve
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert curve[-1] < 0.8 * curve[0]
+
+
+def test_the_schedule_rises_to_one_and_falls_to_zero():
+    values = [schedule(step, 10, 100) for step in range(101)]
+    assert values[9] == values[10] == 1.0
+    assert values[0] == pytest.approx(0.1)
+    assert values[55] == pytest.approx(0.5)
+    assert values[100] == pytest.approx(0.0)
+
+
+def test_the_average_of_a_constant_is_the_constant():
+    model = torch.nn.Linear(2, 2)
+    average = Averaged(model, 0.9)
+    for _ in range(5):
+        average.update(model)
+    assert torch.allclose(average.state_dict()["weight"], model.weight)
+
+
+def test_the_average_follows_slowly():
+    model = torch.nn.Linear(1, 1, bias=False)
+    model.weight.data.fill_(0.0)
+    average = Averaged(model, 0.5)
+    model.weight.data.fill_(1.0)
+    average.update(model)  # decay min(0.5, 2 / 11)
+    assert float(average.state_dict()["weight"]) == pytest.approx(1 - 2 / 11)
+
+
+def test_linear_softmax_by_hand():
+    # (0.8² + 0.2²) / (0.8 + 0.2) = 0.68
+    assert float(linear_softmax(torch.tensor([[[0.8], [0.2]]]))) == pytest.approx(0.68)
+
+
+def test_untaught_frames_cost_nothing():
+    logits = torch.tensor([[[0.0, 5.0], [0.0, -5.0]]])
+    targets = torch.tensor([[[1, -1], [0, -1]]])
+    assert float(frame_clip_loss(logits, targets, clip_weight=0.0)) == pytest.approx(np.log(2))
+
+
+def test_a_clip_with_only_doubtful_frames_of_a_class_is_not_taught_there():
+    logits = torch.zeros(1, 2, 2)
+    doubtful = torch.tensor([[[1, -1], [1, 0]]])
+    certain = torch.tensor([[[1, 1], [1, 0]]])
+    frames = frame_clip_loss(logits, doubtful, 0.0)
+    clips = frame_clip_loss(logits, doubtful, 1.0) - frames
+    assert float(clips) == pytest.approx(np.log(2))
+    assert float(frame_clip_loss(logits, certain, 1.0)) == pytest.approx(2 * np.log(2))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ("fit.step=5", r"recipe: Object contains unknown field `step` - at `\$\.fit`"),
+        ("fit.steps=many", r"recipe: Expected `int`, got `str` - at `\$\.fit\.steps`"),
+        ("model.kind=resnet", r"recipe: `model\.kind` must be one of dscnn, got 'resnet'"),
+        ("frontend.frames.hop=0", r"front end: `frames\.hop` must be 1 sample or more, got 0"),
+        ("fit", r"--set: expected key\.path=value, got 'fit'"),
+        ("name.first=1", r"--set: `name` in 'name\.first=1' is a value, not a table"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_with_the_place(change, text):
+    with pytest.raises(ConfigError, match=text):
+        recipe.load("esc10-s", (change,))
+
+
+def test_an_unknown_recipe_lists_those_that_ship():
+    with pytest.raises(ConfigError, match="recipe: expected a file or one of esc10-s, got 'esc50'"):
+        recipe.load("esc50")
+
+
+def test_a_broken_recipe_file_is_named(tmp_path):
+    (tmp_path / "r.toml").write_text("name = ")
+    with pytest.raises(ConfigError, match=r"recipe .*r\.toml: not TOML"):
+        recipe.load(tmp_path / "r.toml")
+
+
+def test_an_unfinished_run_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"expected recipe\.toml, weights\.safetensors, splits\.json, got nothing"):
+        run.read(tmp_path)
+
+
+def test_the_command_trains_and_says_where(data, tmp_path):
+    args = ["esc10-s", "--data", str(data), "--out", str(tmp_path / "run"), "--fold", "1"]
+    for change in TINY:
+        args += ["--set", change]
+    done = CliRunner().invoke(cli.train, args, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert f"{tmp_path / 'run'}: parameters" in done.stdout
+    assert "clip_accuracy" in done.stdout
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["steps"] == 4
+
+
+def test_the_command_names_missing_data(tmp_path):
+    with pytest.raises(ConfigError, match="train: expected ESC-10's table at"):
+        CliRunner().invoke(cli.train, ["esc10-s", "--data", str(tmp_path)], catch_exceptions=False)
