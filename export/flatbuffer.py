@@ -308,6 +308,18 @@ def unpack(data: bytes) -> Any:
     return schema.ModelT.InitFromPackedBuf(data, 0)
 
 
+def borders(model: Any) -> list[tuple[int, float, int]]:
+    """Where float becomes int8: the float tensor, and the scale and zero point that it gets."""
+    graph, found = model.subgraphs[0], []
+    for operator in graph.operators:
+        if model.operatorCodes[operator.opcodeIndex].builtinCode != Operator.QUANTIZE:
+            continue
+        source, target = int(operator.inputs[0]), graph.tensors[operator.outputs[0]]
+        if graph.tensors[source].type == schema.TensorType.FLOAT32 and target.type == schema.TensorType.INT8:
+            found.append((source, float(target.quantization.scale[0]), int(target.quantization.zeroPoint[0])))
+    return found
+
+
 def _named(name: bytes, index: int) -> Any:
     entry = schema.TensorMapT()
     entry.name, entry.tensorIndex = name, index

@@ -13,6 +13,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
@@ -54,25 +55,55 @@ def tflite(source: Path, target: Path, feeds: Sequence[Tensors]) -> None:
     target.write_bytes(_repair_signature(target.read_bytes()))
 
 
-def _extremes(source: Path, feeds: Sequence[Tensors]) -> dict[str, dict[str, np.ndarray]]:
-    """True minimum and maximum of every tensor; the quantiser's own moving average would cut off loud moments."""
+def saturations(path: Path, feeds: Sequence[Tensors]) -> tuple[int, int]:
+    """Count the float values of an int8 TFLite file that lie outside of what int8 can hold where they become int8.
+
+    Returns
+    -------
+    clipped, total
+        Values over all steps.
+    """
+    graph = flatbuffer.unpack(path.read_bytes())
+    borders = flatbuffer.borders(graph)
+    interpreter, inputs = _open(path)
+    clipped = total = 0
+    for feed in feeds:
+        _invoke(interpreter, inputs, feed)
+        for source, scale, zero in borders:
+            value = np.rint(interpreter.get_tensor(source) / scale) + zero
+            clipped += int(((value < -128) | (value > 127)).sum())
+            total += value.size
+    return clipped, total
+
+
+def _open(source: Path) -> tuple[Any, dict[str, int]]:
+    """An interpreter that shows the tensors inside, and its inputs by the signature's names."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # a delegate would hide the tensors inside
     interpreter = Interpreter(
         model_path=str(source),
         experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=resolver,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,  # a delegate would hide them
         num_threads=1,
     )
     interpreter.allocate_tensors()
-    inputs = {d["name"]: d["index"] for d in interpreter.get_input_details()}
+    details = interpreter.get_signature_runner().get_input_details()
+    return interpreter, {name: detail["index"] for name, detail in details.items()}
+
+
+def _invoke(interpreter: Any, inputs: dict[str, int], feed: Tensors) -> None:
+    for name, value in feed.items():
+        interpreter.set_tensor(inputs[name], value)
+    interpreter.invoke()
+
+
+def _extremes(source: Path, feeds: Sequence[Tensors]) -> dict[str, dict[str, np.ndarray]]:
+    """True minimum and maximum of every tensor; the quantiser's own moving average would cut off loud moments."""
+    interpreter, inputs = _open(source)
     tensors = [d for d in interpreter.get_tensor_details() if d["dtype"] == np.float32]
     low, high = {d["name"]: np.inf for d in tensors}, {d["name"]: -np.inf for d in tensors}
     for feed in feeds:
-        for name, value in feed.items():
-            interpreter.set_tensor(inputs[name], value)
-        interpreter.invoke()
+        _invoke(interpreter, inputs, feed)
         for tensor in tensors:
             value, name = interpreter.get_tensor(tensor["index"]), tensor["name"]
             low[name], high[name] = min(low[name], value.min()), max(high[name], value.max())

@@ -139,7 +139,7 @@ class Window(Graph):
 
 
 class Streamed(NamedTuple):
-    """What chained steps gave: scores and clip scores ``[T', C]``, the last states, and every step's inputs."""
+    """What chained steps gave: scores and clip scores ``[T', C]``, the last states, and some steps' inputs."""
 
     scores: Float32
     clip: Float32 | None
@@ -147,20 +147,21 @@ class Streamed(NamedTuple):
     feeds: list[Tensors]
 
 
-def stream(run: StepFunction, step: Step, frames: Float32, state: Tensors | None = None, pos: int = 0) -> Streamed:
+def stream(run: StepFunction, step: Step, frames: Float32, every: int = 0) -> Streamed:
     """Run frames ``[T, F]`` in chained steps as a runtime does, with a flush that feeds the last frame on and on.
 
-    `state` and `pos` continue an earlier piece, which must have been whole steps; without them it begins anew.
+    The inputs of one step in `every` are kept, none for 0.
     """
     at, size, total = step.timeline, step.chunk, len(frames)
     wanted = total // at.grain * (at.grain // at.rate)
     steps = max(1, -(-(wanted + at.delay) * at.rate // size))
     padded = np.concatenate([frames, np.repeat(frames[-1:], max(0, steps * size - total), 0)])
-    state, scores, clips, feeds = dict(state or step.zeros()), [], [], []
+    state, scores, clips, feeds = step.zeros(), [], [], []
     for first in range(0, steps * size, size):
-        end = FOREVER if first + size <= total else pos + total
-        feeds.append(step.feeds(padded[first : first + size], state, pos + first, end))
-        outputs = run(feeds[-1])
+        feed = step.feeds(padded[first : first + size], state, first, FOREVER if first + size <= total else total)
+        if every and not first // size % every:
+            feeds.append(feed)
+        outputs = run(feed)
         state = {f"past.{name}": np.array(outputs[f"next.{name}"]) for name in step.shapes}
         scores.append(np.array(outputs["scores"][0]))
         clips += [np.array(outputs["clip"][0])] if step.pools else []

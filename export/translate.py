@@ -209,7 +209,12 @@ def _transposed(t: Translator, layer: TransposedConv, x: int) -> int:
 
 @translates(*Pool.__subclasses__())
 def _pool(t: Translator, layer: Pool, x: int) -> int:
-    return t.writer.pool(windowed(t, layer, x), layer.kernel, layer.stride, isinstance(layer, MaxPool))
+    w = t.writer
+    y = w.pool(windowed(t, layer, x), layer.kernel, layer.stride, isinstance(layer, MaxPool))
+    if not (t.streaming and layer.past and layer.padding):
+        return y
+    seen = w.at_least(y, w.scalar(float(np.finfo(np.float32).min)))
+    return w.select(seen, y, w.scalar(0.0))
 
 
 @translates(BatchNorm)

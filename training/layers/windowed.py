@@ -105,11 +105,13 @@ class Windowed(StreamLayer):
             x = self.masked(x, clock, 0)
         seen = torch.cat([state[self.path], x.permute(0, 2, 3, 1)], 1)
         after = {self.path: seen[:, -self.past :]}
-        frames = seen.permute(0, 3, 1, 2)
+        frames, late = seen.permute(0, 3, 1, 2), self.wait - self.right
         if self.padding:  # the zeros of a fresh state are not the padding: mask them as well
             frames = self.masked(frames, clock, -self.past)
-        late = self.wait - self.right
-        return self.window(frames[:, :, : self.past + count - late] if late else frames), after
+        y = self.window(frames[:, :, : self.past + count - late] if late else frames)
+        if self.padding:  # a window before the clip's first frame saw nothing else, and must stay a number
+            y = torch.where(y > self.padding, y, 0.0)
+        return y, after
 
     def masked(self, x: Tensor, clock: Clock, first: int) -> Tensor:
         """Frames that no clip has, replaced by the padding."""

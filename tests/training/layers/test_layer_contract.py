@@ -109,6 +109,13 @@ def test_reset_and_rerun_equals_fresh_to_the_bit(name):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_what_comes_before_the_first_score_is_a_probability_too(name):
+    network = build(name)
+    scores, _, _ = network.step(clip(network, network.chunk), network.init_state(), Clock.at())
+    assert all(((x >= 0) & (x <= 1)).all() for x in scores if x is not None)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_two_days_into_a_stream_a_step_still_computes_the_same(name):
     network = build(name)
     size = network.chunk
