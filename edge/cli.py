@@ -22,6 +22,7 @@ COMMANDS = {
     "schema": "edge.commands.schema:schema",
     "demo": "edge.commands.demo:demo",
 }
+EXTRAS = {"training": "train", "export": "export", "bench": "bench"}
 
 
 class Commands(click.Group):
@@ -41,7 +42,7 @@ class Commands(click.Group):
             try:
                 loaded: click.Command = point.load()
             except ModuleNotFoundError as error:
-                return _missing(cmd_name, error)
+                return _missing(cmd_name, EXTRAS[point.module.partition(".")[0]], error)
             return loaded
         return None
 
@@ -54,11 +55,11 @@ class Commands(click.Group):
             ctx.exit(error.exit_code)
 
 
-def _missing(name: str, error: ModuleNotFoundError) -> click.Command:
-    @click.command(name, help=f"Needs an extra: pip install 'wheatear[{name}]'", add_help_option=False)
+def _missing(name: str, extra: str, error: ModuleNotFoundError) -> click.Command:
+    @click.command(name, help=f"Needs an extra: pip install 'wheatear[{extra}]'", add_help_option=False)
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def missing(arguments: tuple[str, ...]) -> None:  # noqa: ARG001  # taken so that any call reaches the message
-        raise click.UsageError(f"{name} needs the package {error.name!r}: pip install 'wheatear[{name}]'")
+        raise click.UsageError(f"{name} needs the package {error.name!r}: pip install 'wheatear[{extra}]'")
 
     return missing
 

@@ -26,7 +26,8 @@ def write(out: Path, results: dict[str, Any], text: str) -> None:
 
 def _folds(loo: dict[str, Any]) -> list[str]:
     head = [
-        "Each fold of ESC-10 is measured by a network that was trained on the other three; nothing was chosen on it.",
+        "Each fold of ESC-10 is measured by a network that was trained on the other three; its weights are the",
+        "averaged last ones, none were picked on the fold. How the decision rules were set: see [models](models.md).",
         "*Found* is the share of clips with an event of their class at the card's rules; *false* counts events of",
         "other classes per 5 s clip.",
         "",

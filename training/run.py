@@ -35,13 +35,31 @@ def network(recipe: Recipe) -> DSCNN:
     return build(settings.pop("kind"), classes=len(LABELS), bands=recipe.frontend.count, **settings)
 
 
-def save(folder: Path, recipe: Recipe, weights: dict[str, Tensor], metrics: object, splits: object) -> None:
-    """Write the folder's four files."""
+def begin(folder: Path, recipe: Recipe, splits: dict[str, Any]) -> Path:
+    """Write what is known before the first step; returns where the checkpoint belongs.
+
+    Raises
+    ------
+    ConfigError
+        The folder holds the checkpoint of another recipe or split, which must not be gone on with.
+    """
+    checkpoint = folder / "checkpoint.safetensors"
+    if checkpoint.exists() and (load(folder / "recipe.toml"), _json(folder / "splits.json")) != (recipe, splits):
+        raise ConfigError(
+            f"run {folder}: expected a checkpoint of this recipe and fold, got another one's; "
+            "remove the folder or choose another --out"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.toml").write_text(tomli_w.dumps(msgspec.to_builtins(recipe)), encoding="utf-8")
+    (folder / "splits.json").write_text(json.dumps(splits, indent=1) + "\n", encoding="utf-8")
+    return checkpoint
+
+
+def finish(folder: Path, weights: dict[str, Tensor], metrics: dict[str, Any]) -> None:
+    """Write the result and remove the checkpoint."""
     save_file({k: v.contiguous() for k, v in weights.items()}, folder / "weights.safetensors")
-    for name, content in (("metrics.json", metrics), ("splits.json", splits)):
-        (folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
 
 def read(folder: Path) -> Run:
@@ -52,12 +70,16 @@ def read(folder: Path) -> Run:
     ConfigError
         The folder is not a finished run.
     """
-    missing = [n for n in ("recipe.toml", "weights.safetensors", "splits.json") if not (folder / n).exists()]
+    missing = [
+        n for n in ("recipe.toml", "weights.safetensors", "metrics.json", "splits.json") if not (folder / n).exists()
+    ]
     if missing:
         raise ConfigError(f"run {folder}: expected {', '.join(missing)}, got nothing there; is the training finished?")
     recipe = load(folder / "recipe.toml")
     model = network(recipe)
     model.load_state_dict(load_file(folder / "weights.safetensors"))
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    splits = json.loads((folder / "splits.json").read_text(encoding="utf-8"))
-    return Run(recipe, model.eval(), metrics, splits)
+    return Run(recipe, model.eval(), _json(folder / "metrics.json"), _json(folder / "splits.json"))
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

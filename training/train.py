@@ -47,6 +47,8 @@ def train(
     ------
     ValueError
         Data that cannot be read.
+    ConfigError
+        `out` holds the checkpoint of another recipe or fold.
     """
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
@@ -58,14 +60,15 @@ def train(
     background = soundscapes.load(data / quiet, rate, held_out=False) if quiet else []
     recipe = measured(recipe, clips, [b.samples for b in background])
     scenes = Scenes(clips, [b.samples for b in background], recipe.frontend, recipe.scenes)
+    splits = {"folds": folds, "held_out": fold, "clips": [c.name for c in clips], "quiet": [b.name for b in background]}
+    checkpoint = run.begin(out, recipe, splits)
     model = run.network(recipe).to(memory_format=torch.channels_last)
-    out.mkdir(parents=True, exist_ok=True)
     weights, curve = fit(
         model,
         lambda step: _tensors(scenes, recipe, step),
         lambda logits, y: frame_clip_loss(logits, y, recipe.fit.clip_weight, recipe.fit.smoothing),
         recipe.fit,
-        out / "checkpoint.safetensors",
+        checkpoint,
         report,
     )
     model.load_state_dict(weights)
@@ -78,9 +81,7 @@ def train(
     }
     if fold is not None:
         metrics |= held_out(model, recipe.frontend, esc10.load(data / recipe.data.labelled, rate, [fold]))
-    splits = {"folds": folds, "held_out": fold, "clips": [c.name for c in clips], "quiet": [b.name for b in background]}
-    run.save(out, recipe, weights, metrics, splits)
-    (out / "checkpoint.safetensors").unlink(missing_ok=True)
+    run.finish(out, weights, metrics)
     return metrics
 
 

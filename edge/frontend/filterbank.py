@@ -1,11 +1,13 @@
-"""Window functions and mel filter banks, in float64; computed once per spec, never per frame."""
+"""Window functions, filter banks and the cosine transform, in float64; computed once per spec, never per frame."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edge.frontend.spec import Decibel, FrontEndSpec, Mel
+from edge.frontend.spec import Decibel, FrontEndSpec, LinearBands, Mel, Mfcc, Spectrum, Standardise
 
 Float64 = npt.NDArray[np.float64]
 
@@ -18,15 +20,14 @@ _SLANEY_STEP = np.log(6.4) / 27.0
 def taper(kind: str, length: int) -> Float64:
     """Window function of `length` samples, shape ``[length]``.
 
-    ``hann`` and ``hamming`` are periodic, ``hann-symmetric`` ends in two zeros.
+    ``hann`` and ``hamming`` are periodic, ``-symmetric`` ones and ``povey`` begin and end alike.
     """
-    n = np.arange(length)
     if kind == "rectangular":
         return np.ones(length)
-    if kind == "hann-symmetric":
-        return 0.5 - 0.5 * np.cos(2 * np.pi * n / max(1, length - 1))
-    floor = {"hann": 0.5, "hamming": 0.54}[kind]
-    return floor - (1 - floor) * np.cos(2 * np.pi * n / length)
+    period = length if kind in ("hann", "hamming") else max(1, length - 1)
+    floor = 0.54 if kind.startswith("hamming") else 0.5
+    window = floor - (1 - floor) * np.cos(2 * np.pi * np.arange(length) / period)
+    return window**0.85 if kind == "povey" else window
 
 
 def hz_to_mel(hz: npt.ArrayLike, scale: str) -> Float64:
@@ -50,32 +51,76 @@ def mel_to_hz(mel: npt.ArrayLike, scale: str) -> Float64:
 def mel_bank(bands: Mel, rate: int, size: int) -> Float64:
     """Triangular filters over the bins of a real transform, shape ``[count, size / 2 + 1]``.
 
-    Each triangle rises from its left neighbour's centre to its own and falls to its right neighbour's, linearly in Hz.
-    ``norm="slaney"`` divides by half the width in Hz, so that white noise is flat over bands.
+    Each triangle rises from its left neighbour's centre to its own and falls to its right neighbour's, linearly in Hz
+    or in mel.
     """
     low, high = hz_to_mel([bands.low, bands.high or rate / 2], bands.scale)
-    edges = mel_to_hz(np.linspace(low, high, bands.count + 2), bands.scale)
-    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    bins = np.arange(size // 2 + 1) * (rate / size)
-    weights = np.maximum(0.0, np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)))
-    if bands.norm == "slaney":
-        weights *= 2.0 / (right - left)
-    return np.asarray(weights)
+    mels = np.linspace(low, high, bands.count + 2)
+    edges, bins = mel_to_hz(mels, bands.scale), _bins(rate, size)
+    weights = _triangles(mels, hz_to_mel(bins, bands.scale)) if bands.slopes == "mel" else _triangles(edges, bins)
+    return _normalised(weights, edges, bands.norm)
+
+
+def linear_bank(bands: LinearBands, rate: int, size: int) -> Float64:
+    """Triangular filters evenly spaced in Hz, ``[count, size / 2 + 1]``."""
+    edges = np.linspace(bands.low, bands.high or rate / 2, bands.count + 2)
+    return _normalised(_triangles(edges, _bins(rate, size)), edges, bands.norm)
 
 
 def bank(spec: FrontEndSpec) -> Float64:
     """Weights of the spec's bands over bins, ``[count, bins]``; the identity for a plain spectrum."""
-    if isinstance(spec.bands, Mel):
-        return mel_bank(spec.bands, spec.rate, spec.frames.size)
-    return np.eye(spec.frames.size // 2 + 1)
+    match spec.bands:
+        case Mel():
+            return mel_bank(spec.bands, spec.rate, spec.frames.size)
+        case LinearBands():
+            return linear_bank(spec.bands, spec.rate, spec.frames.size)
+        case Spectrum():
+            identity: npt.NDArray[Any] = np.eye(spec.frames.size // 2 + 1)
+            return identity
+
+
+def cosine_transform(stage: Mfcc, count: int) -> Float64:
+    """Orthonormal DCT-II of `count` features, liftered: ``[count, stage.count]``, applied from the right."""
+    k = np.arange(stage.count)
+    basis = np.sqrt(2 / count) * np.cos(np.pi * k * (2 * np.arange(count)[:, None] + 1) / (2 * count))
+    basis[:, 0] /= np.sqrt(2)
+    if stage.lifter:
+        basis *= 1 + stage.lifter / 2 * np.sin(np.pi * (k + stage.origin) / stage.lifter)
+    return np.asarray(basis)
 
 
 def affine(spec: FrontEndSpec) -> tuple[Float64, Float64]:
-    """Decibel reference and standardisations of the spec as one ``y = x · gain + shift``, each ``[count]``."""
-    gain, shift = np.ones(spec.count), np.zeros(spec.count)
-    if isinstance(spec.scale, Decibel):
+    """Decibel reference and leading standardisations of the spec as one ``y = x · gain + shift``, each ``[count]``."""
+    gain, shift = np.ones(spec.band_count), np.zeros(spec.band_count)
+    if isinstance(spec.scale, Decibel) and spec.scale.reference != "max":
         shift -= 10 * np.log10(spec.scale.reference)
-    for stage in spec.post:
-        mean, std = np.asarray(stage.mean, np.float64), np.asarray(stage.std, np.float64)
-        gain, shift = gain / std, (shift - mean) / std
+    for stage in spec.post[: folded(spec)]:
+        if isinstance(stage, Standardise):
+            mean, std = np.asarray(stage.mean, np.float64), np.asarray(stage.std, np.float64)
+            gain, shift = gain / std, (shift - mean) / std
     return gain, shift
+
+
+def folded(spec: FrontEndSpec) -> int:
+    """How many post stages `affine` holds: the standardisations before any other stage."""
+    kinds = [isinstance(stage, Standardise) for stage in spec.post]
+    return kinds.index(False) if False in kinds else len(kinds)
+
+
+def _bins(rate: int, size: int) -> Float64:
+    return np.arange(size // 2 + 1, dtype=np.float64) * (rate / size)
+
+
+def _triangles(edges: Float64, x: Float64) -> Float64:
+    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    return np.asarray(np.maximum(0.0, np.minimum((x - left) / (centre - left), (right - x) / (right - centre))))
+
+
+def _normalised(weights: Float64, edges: Float64, norm: str) -> Float64:
+    """``slaney`` divides by half the width in Hz, so that white noise is flat over bands; ``area`` by the sum."""
+    if norm == "slaney":
+        return np.asarray(weights * (2.0 / (edges[2:] - edges[:-2]))[:, None])
+    if norm == "area":
+        total = weights.sum(axis=1, keepdims=True)
+        return np.asarray(weights / np.where(total > 0, total, 1.0))
+    return weights

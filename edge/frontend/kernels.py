@@ -1,5 +1,7 @@
 """The plain numba kernel: windowed real FFT, bands, compression, standardisation, one frame after another.
 
+It computes every spec, is the reference for the vector kernel, and runs where that one cannot be built.
+
 A real transform of N samples is a complex one of M = N/2 on z[n] = x[2n] + i·x[2n+1]:
 
     X[k] = E[k] + e^(−2πik/N) · O[k],     E[k] = (Z[k] + Z*[M−k]) / 2,     O[k] = (Z[k] − Z*[M−k]) / 2i
@@ -10,21 +12,41 @@ s interleaved transforms of n points into 4s of n/4:
 
     y[s(4q+p) + j] = w^(pq) · Σ_r (−i)^(pr) · x[s(q + r·n/4) + j],        w = e^(−2πi/n),  q < n/4,  p, r < 4,  j < s
 
+Other sizes go through Bluestein's identity nk = (n² + k² − (k − n)²) / 2, which makes any transform a convolution with
+a chirp c[n] = e^(−πin²/N), done by transforms of a power of two L ≥ 2N − 1; outer chirps do not change a power:
+
+    |X[k]| = |Σ_n (x[n] · c[n]) · c*[k − n]|
+
 All numbers of a frame depend on that frame's samples alone: any chunking gives the same bits.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import numba
 import numpy as np
-from numba import njit
 
-# contract: a·b + c may fuse; nsz: the sign of zero is not heard. No reassociation: sums keep their order.
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+from edge.frontend import filterbank
+from edge.frontend.spec import HEADROOM, Decibel, FrontEndSpec, Linear, Ln, Log10
 
 LINEAR, LN, LOG10 = 0, 1, 2
+START, FILL, REPLACED, COUNTS = 0, 1, 2, 3
+SPARE = 256  # samples behind the buffer's end that a kernel may read (and silence)
+
+
+def jit(function: Callable[..., Any]) -> Any:
+    """Compile lazily, without the GIL; cached on disk where there is a place to write.
+
+    contract: a·b + c may fuse; nsz: the sign of zero is not heard. No reassociation: sums keep their order.
+    """
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+    try:
+        return numba.njit(function, cache=True, **options)
+    except RuntimeError:  # numba: "no locator available", neither the package nor the user's cache can be written
+        return numba.njit(function, **options)
 
 
 class Plan(NamedTuple):
@@ -34,10 +56,14 @@ class Plan(NamedTuple):
     ----------
     hop
         Samples from frame to frame.
+    limit
+        Largest magnitude that counts as sound.
     taper
         Window function ``[window]``.
     table, split
-        Twiddles ``[2, M]`` (cosine, sine) of the complex transform and of the real split.
+        Twiddles ``[2, M]`` (cosine, sine) of the complex transform and, for a power of two, of the real split.
+    chirp, kernel
+        Bluestein's chirp ``[2, N]`` and the transform of its convolution kernel ``[2, M]``; empty for a power of two.
     magnitude
         Bands sum magnitudes instead of powers.
     spans, weights
@@ -46,14 +72,24 @@ class Plan(NamedTuple):
         LINEAR, LN or LOG10, with (floor, add, factor).
     gain, shift
         Standardisation per band ``[F]``.
-    work, power
-        Scratch ``[4, M]`` and ``[M + 1]``.
+    zero_mean, emphasis
+        Removal of the mean, pre-emphasis.
+    frame, work, power
+        Scratch ``[window]``, ``[4, M]`` and ``[bins]``.
+    buffer
+        Room for samples, see `room`.
+    counts
+        int64 ``[COUNTS]``. START: where in the buffer the next frame begins. FILL: where its samples end. START beyond
+        FILL: so many are to come before it begins. REPLACED: samples that were no sound.
     """
 
     hop: int
+    limit: np.float32
     taper: np.ndarray
     table: np.ndarray
     split: np.ndarray
+    chirp: np.ndarray
+    kernel: np.ndarray
     magnitude: bool
     spans: np.ndarray
     weights: np.ndarray
@@ -61,11 +97,16 @@ class Plan(NamedTuple):
     constants: tuple[np.float32, np.float32, np.float32]
     gain: np.ndarray
     shift: np.ndarray
+    zero_mean: bool
+    emphasis: np.float32
+    frame: np.ndarray
     work: np.ndarray
     power: np.ndarray
+    buffer: np.ndarray
+    counts: np.ndarray
 
 
-@njit(**_OPTIONS)
+@jit
 def _pass4(n, s, table, xr, xi, yr, yi):
     quarter = n // 4
     for q in range(quarter):
@@ -91,14 +132,14 @@ def _pass4(n, s, table, xr, xi, yr, yi):
             yr[o + 3 * s], yi[o + 3 * s] = er * c3 - ei * s3, er * s3 + ei * c3
 
 
-@njit(**_OPTIONS)
+@jit
 def _pass2(s, xr, xi, yr, yi):
     for j in range(s):
         yr[j], yi[j] = xr[j] + xr[j + s], xi[j] + xi[j + s]
         yr[j + s], yi[j + s] = xr[j] - xr[j + s], xi[j] - xi[j + s]
 
 
-@njit(**_OPTIONS)
+@jit
 def _fft(table, work):
     """Complex transform of ``work[0:2]`` in place or into ``work[2:4]``; returns the row where the result lies."""
     n, s, row = work.shape[1], 1, 0
@@ -111,7 +152,7 @@ def _fft(table, work):
     return row
 
 
-@njit(**_OPTIONS)
+@jit
 def _power(zr, zi, split, power):
     """|X[k]|² of the real signal from the half-size transform, ``[M + 1]``."""
     m, half = zr.size, np.float32(0.5)
@@ -125,7 +166,7 @@ def _power(zr, zi, split, power):
         power[m - k] = (er - tr) ** 2 + (ei - ti) ** 2
 
 
-@njit(**_OPTIONS)
+@jit
 def _bands(power, plan, out):
     """Weighted sums over each band's bins, compressed and standardised."""
     floor, add, factor = plan.constants
@@ -141,22 +182,203 @@ def _bands(power, plan, out):
         out[b] = total * plan.gain[b] + plan.shift[b]
 
 
-@njit(**_OPTIONS)
-def features(x, plan, out):
-    """Fill ``out[T, F]`` with the frames of ``x[N]`` that begin at samples 0, hop, 2·hop and so on, all float32.
+@jit
+def _prepare(x, start, plan):
+    """The frame, its mean removed, pre-emphasised and windowed, in ``plan.frame``."""
+    frame, window = plan.frame, plan.taper.size
+    mean = np.float32(0)
+    if plan.zero_mean:
+        total = 0.0
+        for i in range(window):
+            total += x[start + i]
+        mean = np.float32(total / window)
+    before = x[start] - mean
+    for i in range(window):
+        now = x[start + i] - mean
+        frame[i] = (now - plan.emphasis * before) * plan.taper[i]
+        before = now
 
-    `x` must hold ``(T − 1) · hop + window`` samples or more.
+
+@jit
+def _halves(plan):
+    """Powers of two: even and odd samples as one complex signal of half the length."""
+    frame, work, window = plan.frame, plan.work, plan.taper.size
+    for i in range(work.shape[1]):
+        even, odd = 2 * i, 2 * i + 1
+        work[0, i] = frame[even] if even < window else np.float32(0)
+        work[1, i] = frame[odd] if odd < window else np.float32(0)
+    row = _fft(plan.table, work)
+    _power(work[row], work[row + 1], plan.split, plan.power)
+
+
+@jit
+def _bluestein(plan):
+    """Other sizes. The inverse transform is the transform of the conjugate, conjugated: again no matter to a power."""
+    frame, work, chirp, kernel, window = plan.frame, plan.work, plan.chirp, plan.kernel, plan.taper.size
+    work[:2] = 0
+    for i in range(window):
+        work[0, i], work[1, i] = frame[i] * chirp[0, i], frame[i] * chirp[1, i]
+    row = _fft(plan.table, work)
+    for i in range(work.shape[1]):
+        re, im = work[row, i], work[row + 1, i]
+        work[0, i] = re * kernel[0, i] - im * kernel[1, i]
+        work[1, i] = -(re * kernel[1, i] + im * kernel[0, i])
+    row = _fft(plan.table, work)
+    for k in range(plan.power.size):
+        plan.power[k] = work[row, k] ** 2 + work[row + 1, k] ** 2
+
+
+@jit
+def refill(samples, taken, buffer, counts, limit):
+    """Copy ``samples[taken:]`` behind what the buffer holds, as far as there is room; the new `taken`.
+
+    int16 becomes ±1. What is not finite or beyond `limit` becomes 0 and is counted. What is held moves to the buffer's
+    beginning when room runs out, not before: a stream moves it once in several hops.
     """
-    work, power, window = plan.work, plan.power, plan.taper.size
-    for t in range(out.shape[0]):
-        base = t * plan.hop
-        for i in range(work.shape[1]):
-            even, odd = 2 * i, 2 * i + 1
-            work[0, i] = x[base + even] * plan.taper[even] if even < window else np.float32(0)
-            work[1, i] = x[base + odd] * plan.taper[odd] if odd < window else np.float32(0)
-        row = _fft(plan.table, work)
-        _power(work[row], work[row + 1], plan.split, power)
-        if plan.magnitude:
-            for k in range(power.size):
-                power[k] = math.sqrt(power[k])
-        _bands(power, plan, out[t])
+    start, fill, capacity = counts[START], counts[FILL], buffer.size - SPARE
+    if start > fill:  # hop > window: samples between two frames
+        skipped = min(start - fill, samples.size - taken)
+        taken, fill = taken + skipped, fill + skipped
+    if start >= fill:
+        start, fill = start - fill, 0
+    if start and fill + samples.size - taken > capacity:
+        source, target = buffer[start:fill], buffer[: fill - start]
+        for i in range(source.size):
+            target[i] = source[i]
+        start, fill = 0, fill - start
+    unit = np.float32(1 / 32768) if samples.itemsize == 2 else np.float32(1)
+    count, bad = min(samples.size - taken, capacity - fill), 0
+    fresh, place = samples[taken : taken + count], buffer[fill : fill + count]
+    for i in range(count):
+        x = np.float32(fresh[i]) * unit
+        sound = abs(x) <= limit  # false for NaN
+        place[i] = x if sound else np.float32(0)
+        bad += 0 if sound else 1
+    counts[START], counts[FILL] = start, fill + count
+    counts[REPLACED] += bad
+    return taken + count
+
+
+@jit
+def push(samples, plan, out):
+    """Take samples and fill ``out[T, F]`` with the frames that they complete, at most one for each hop begun.
+
+    Parameters
+    ----------
+    samples
+        float32 or int16, ``[N]``.
+    plan
+        Tables, scratch, and what is carried from call to call: the buffer and the counts.
+
+    Returns
+    -------
+    int
+        How many frames.
+    """
+    buffer, counts, taken, done = plan.buffer, plan.counts, 0, 0
+    while taken < samples.size:
+        taken = refill(samples, taken, buffer, counts, plan.limit)
+        while counts[FILL] - counts[START] >= plan.taper.size:
+            _prepare(buffer, counts[START], plan)
+            if plan.chirp.size:
+                _bluestein(plan)
+            else:
+                _halves(plan)
+            if plan.magnitude:
+                for k in range(plan.power.size):
+                    plan.power[k] = math.sqrt(plan.power[k])
+            _bands(plan.power, plan, out[done])
+            counts[START] += plan.hop
+            done += 1
+    return done
+
+
+def plan(spec: FrontEndSpec) -> Plan:
+    """Tables and scratch of a spec."""
+    size, window = spec.frames.size, spec.frames.window
+    whole = size & (size - 1) == 0
+    m = size // 2 if whole else 1 << (2 * size - 1).bit_length()
+    angle = 2 * np.pi * np.arange(m) / m
+    spans, weights = _sparse(filterbank.bank(spec))
+    scale, floor, add, factor = compression(spec)
+    gain, shift = filterbank.affine(spec)
+    chirp, kernel = (np.zeros((2, 0), np.float32),) * 2 if whole else _chirp(size, m)
+    return Plan(
+        hop=spec.frames.hop,
+        limit=limit(spec),
+        taper=_single(filterbank.taper(spec.frames.taper, window) * spec.frames.full_scale),
+        table=_single(np.stack([np.cos(angle), -np.sin(angle)])),
+        split=_single(np.stack([np.cos(angle / 2), -np.sin(angle / 2)])),
+        chirp=chirp,
+        kernel=kernel,
+        magnitude=spec.bands.spectrum == "magnitude",
+        spans=spans,
+        weights=weights,
+        scale=scale,
+        constants=(np.float32(floor), np.float32(add), np.float32(factor)),
+        gain=_single(gain),
+        shift=_single(shift),
+        zero_mean=spec.frames.remove_dc,
+        emphasis=np.float32(spec.frames.preemphasis),
+        frame=np.zeros(window, np.float32),
+        work=np.zeros((4, m), np.float32),
+        power=np.zeros(size // 2 + 1, np.float32),
+        buffer=np.zeros(room(window, spec.frames.hop), np.float32),
+        counts=np.zeros(COUNTS, np.int64),
+    )
+
+
+def copied(plan: Plan) -> Plan:
+    """A plan with arrays of its own."""
+    return Plan(*(field.copy() if isinstance(field, np.ndarray) else field for field in plan))
+
+
+def room(window: int, hop: int) -> int:
+    """Length of a sample buffer: a window, some hops that come at once, and what a kernel reads behind its end."""
+    return window + max(1024, 4 * hop) + SPARE
+
+
+def compression(spec: FrontEndSpec) -> tuple[int, float, float, float]:
+    """Kernel code of the scale, and its floor, add and factor."""
+    match spec.scale:
+        case Ln(floor, add):
+            return LN, floor, add, 1.0
+        case Log10(floor, add):
+            return LOG10, floor, add, 1.0
+        case Decibel(floor, _):
+            return LOG10, floor, 0.0, 10.0
+        case Linear():
+            return LINEAR, 0.0, 0.0, 1.0
+
+
+def limit(spec: FrontEndSpec) -> np.float32:
+    """Largest magnitude of a sample whose power is sure to fit."""
+    return np.float32(HEADROOM / max(1.0, spec.frames.full_scale))
+
+
+def _single(x: np.ndarray) -> np.ndarray:
+    return np.asarray(x, np.float32)
+
+
+def _chirp(size: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """e^(−πin²/N) and the transform of its conjugate, wrapped around `length`; n² modulo 2N keeps the phase exact."""
+    n = np.arange(size)
+    chirp = np.exp(-1j * np.pi * (n * n % (2 * size)) / size)
+    ring = np.zeros(length, complex)
+    ring[:size], ring[length - size + 1 :] = chirp.conj(), chirp.conj()[:0:-1]
+    kernel = np.fft.fft(ring) / length
+    return _single(np.stack([chirp.real, chirp.imag])), _single(np.stack([kernel.real, kernel.imag]))
+
+
+def _sparse(bank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of a band matrix as (first bin, bins, first weight) and their weights one after another."""
+    spans = np.zeros((len(bank), 3), np.int64)
+    weights = [np.zeros(0, np.float32)]
+    used = 0
+    for row, weight in enumerate(bank):
+        bins = np.nonzero(weight)[0]
+        if len(bins):
+            weights.append(_single(weight[bins[0] : bins[-1] + 1]))
+            spans[row] = bins[0], len(weights[-1]), used
+            used += len(weights[-1])
+    return spans, np.concatenate(weights)

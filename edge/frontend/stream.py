@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Any
+
 import numpy as np
-import numpy.typing as npt
 
 from edge.blocks import AudioBlock, FeatureBlock, Float32
-from edge.frontend import filterbank, kernels
-from edge.frontend.spec import Decibel, FrontEndSpec, Linear, Ln, Log10
+from edge.frontend import stages
+from edge.frontend.extractor import Extractor, Samples
+from edge.frontend.spec import FrontEndSpec
+from edge.frontend.stages import State
+
+log = logging.getLogger(__name__)
+
+_REPLACED = "front end: %d samples were not finite or beyond any sound and became 0, in %s"
 
 
 class FrontEnd:
@@ -20,10 +28,17 @@ class FrontEnd:
     Frame ``k`` begins at sample ``k · hop`` of the epoch (or is centred there). After a reset in mid-epoch the grid
     stays where it was: samples before the next grid point are dropped.
 
+    Samples that are NaN, infinite or absurdly large become 0; `replaced` counts them, and the log says so once a piece.
+
     Parameters
     ----------
     spec
-        What to compute; checked on entry.
+        What to compute; checked on entry. Its kernel is compiled here, or read from numba's cache.
+    channels
+        Channels of the sound, each with features and a past of its own. One channel's samples are ``[N]``, its frames
+        ``[T, F]``; several are ``[N, C]`` and ``[T, C, F]``.
+    width
+        Lanes of a vector, 1 for the plain kernel; see `Extractor`.
 
     Raises
     ------
@@ -31,46 +46,60 @@ class FrontEnd:
         Where the spec cannot be computed.
     """
 
-    def __init__(self, spec: FrontEndSpec) -> None:
+    def __init__(self, spec: FrontEndSpec, channels: int = 1, width: int | None = None) -> None:
         self.spec = spec.check()
-        self._plan = _plan(spec)
-        frames = spec.frames
-        # A centred frame begins this many samples before its grid point (librosa centres the window in the transform).
-        self._lead = frames.size // 2 - (frames.size - frames.window) // 2 if frames.centred else 0
+        self._channels = [_Channel(spec, width) for _ in range(channels)]
         self.reset("", 0)
 
     @property
+    def channels(self) -> int:
+        """Channels of the sound."""
+        return len(self._channels)
+
+    @property
     def count(self) -> int:
-        """Features per frame."""
+        """Features per frame and channel."""
         return self.spec.count
 
     @property
-    def silence(self) -> Float32:
-        """The frame of digital silence, ``[F]``."""
-        return self._frames(np.zeros(self.spec.frames.window, np.float32)).reshape(-1)
+    def width(self) -> int:
+        """Lanes of a vector; 1 where the plain kernel works."""
+        return self._channels[0].extractor.width
 
-    def transform(self, samples: Float32) -> Float32:
-        """All frames of a whole recording, ``[T, F]``.
+    @property
+    def replaced(self) -> int:
+        """Samples replaced by 0 since construction: NaN, infinite, or beyond any sound."""
+        return sum(channel.extractor.replaced for channel in self._channels)
+
+    @property
+    def silence(self) -> Float32:
+        """The first frame of digital silence, ``[F]``."""
+        frames = self._channels[0].transform(np.zeros(self.spec.reach, np.float32), self._tail(0, self.spec.reach), 1)
+        return np.asarray(frames[0])
+
+    def transform(self, samples: Samples, threads: int | None = None) -> Float32:
+        """All frames of a whole recording, ``[T, F]`` or ``[T, C, F]``; a stream in progress is left alone.
 
         Parameters
         ----------
         samples
-            float32 ``[N]`` at the spec's rate, full scale ±1.
+            float32 (full scale ±1) or int16 at the spec's rate.
+        threads
+            Threads that share the work, without the GIL; by default one per processor where there is enough of it.
         """
-        x = np.ascontiguousarray(samples, np.float32)
-        if self.spec.frames.centred:
-            x = np.concatenate([np.zeros(self._lead, np.float32), x, self._tail(len(x))])
-        return self._frames(x)
+        columns, before = self._columns(samples), self.replaced
+        tail = self._tail(0, len(columns[0]))
+        frames = [channel.transform(x, tail, threads) for channel, x in zip(self._channels, columns, strict=True)]
+        if self.replaced != before:
+            log.warning(_REPLACED, self.replaced - before, "a recording")
+        return self._joined(frames)
 
     def reset(self, epoch: str, start: int) -> None:
         """Forget all samples; the next block begins at sample `start` of `epoch`."""
-        self._epoch, self._next = epoch, start
-        self._frame = -(-start // self.spec.hop)
-        self._skip = self._frame * self.spec.hop - start - self._lead
-        # Before the piece lies silence, as before a recording.
-        self._buffer = np.zeros(max(0, -self._skip), np.float32)
-        self._skip = max(0, self._skip)
-        self._start = start
+        self._epoch, self._start, self._next = epoch, start, start
+        self._warned = False
+        for channel in self._channels:
+            self._frame = channel.reset(start)
 
     def push(self, block: AudioBlock) -> FeatureBlock:
         """Frames that this block completes.
@@ -85,36 +114,123 @@ class FrontEnd:
                 f"front end: expected sample {self._next} of epoch {self._epoch!r} at {self.spec.rate} Hz, "
                 f"got {block.start} of {block.epoch!r} at {block.rate} Hz: reset at a gap"
             )
+        before = self.replaced
+        frames = [channel.push(x) for channel, x in zip(self._channels, self._columns(block.samples), strict=True)]
+        if self.replaced != before and not self._warned:
+            self._warned = True
+            log.warning(_REPLACED, self.replaced - before, f"the block at sample {block.start}")
         self._next = block.stop
-        return self._take(block.samples)
+        return self._block(frames)
 
     def flush(self) -> FeatureBlock:
-        """Frames that only the end completes: of a centred spec those that reach into the silence behind it."""
-        return self._take(self._tail(self._next - self._start) if self.spec.frames.centred else np.zeros(0, np.float32))
+        """Frames that only the end completes: those that reach into the silence behind it, or beyond the last frame."""
+        tail = self._tail(self._start, self._next - self._start)
+        return self._block([channel.flush(tail) for channel in self._channels])
 
-    def _tail(self, length: int) -> Float32:
-        """Silence behind `length` samples, so that the last frame is centred at most on their end."""
-        last = (self._start + length) // self.spec.hop * self.spec.hop - self._start
-        return np.zeros(max(0, last - self._lead + self.spec.frames.window - length), np.float32)
+    def state(self) -> State:
+        """All that the next frames depend on, as arrays by name; `restore` takes it, in another process too."""
+        grid = np.array([self._start, self._next, self._frame], np.int64)
+        state: State = {"epoch": np.array(self._epoch), "grid": grid}
+        for i, channel in enumerate(self._channels):
+            state |= {f"{i}.{name}": array for name, array in channel.state().items()}
+        return state
 
-    def _take(self, samples: Float32) -> FeatureBlock:
-        if self._skip:
-            dropped = min(self._skip, len(samples))
-            self._skip, samples = self._skip - dropped, samples[dropped:]
-        x = np.concatenate([self._buffer, samples]) if len(self._buffer) else np.ascontiguousarray(samples, np.float32)
-        frames = self._frames(x)
-        self._buffer = x[len(frames) * self.spec.hop :].copy()
-        if len(frames) and self.spec.hop > self.spec.frames.window and len(frames) * self.spec.hop > len(x):
-            self._skip = len(frames) * self.spec.hop - len(x)  # the next frame begins beyond these samples
-        block = FeatureBlock(self._epoch, self._frame, self.spec.hop, self.spec.rate, frames)
-        self._frame += len(frames)
+    def restore(self, state: State) -> None:
+        """Go on where `state` was taken, from a front end of the same spec and channels.
+
+        Raises
+        ------
+        ValueError
+            Where the state is another spec's.
+        """
+        expected, got = sorted(self.state()), sorted(state)
+        if expected != got:
+            raise ValueError(f"front end: expected a state of {expected}, got {got}: restore needs the same spec")
+        for i, channel in enumerate(self._channels):
+            channel.restore(_below(f"{i}.", state))
+        self._epoch = str(state["epoch"])
+        self._start, self._next, self._frame = (int(number) for number in state["grid"])
+
+    def _tail(self, start: int, length: int) -> int:
+        """Samples of silence behind `length` ones, so that the last centred frame lies at most on their end."""
+        frames = self.spec.frames
+        if not frames.centred:
+            return 0
+        last = (start + length) // frames.hop * frames.hop - start
+        return max(0, last - frames.lead + frames.window - length)
+
+    def _columns(self, samples: Samples) -> list[Samples]:
+        shape, channels = np.shape(samples), self.channels
+        if len(shape) != (1 if channels == 1 else 2) or shape[1:] not in ((), (channels,)):
+            wanted = "[N]" if channels == 1 else f"[N, {channels}]"
+            raise ValueError(f"front end: expected samples of shape {wanted}, got {list(shape)}")
+        x: Any = np.asarray(samples)
+        return [x] if channels == 1 else [np.ascontiguousarray(x[:, i]) for i in range(channels)]
+
+    def _block(self, frames: list[Float32]) -> FeatureBlock:
+        block = FeatureBlock(self._epoch, self._frame, self.spec.hop, self.spec.rate, self._joined(frames))
+        self._frame += len(frames[0])
         return block
 
-    def _frames(self, x: Float32) -> Float32:
-        count = max(0, (len(x) - self.spec.frames.window) // self.spec.hop + 1)
-        out = np.empty((count, self.spec.count), np.float32)
-        kernels.features(x, self._plan, out)
-        return out
+    def _joined(self, frames: list[Float32]) -> Float32:
+        return frames[0] if len(frames) == 1 else np.stack(frames, axis=1)
+
+
+class _Channel:
+    """One channel: the extractor, then the post stages."""
+
+    def __init__(self, spec: FrontEndSpec, width: int | None) -> None:
+        self.spec = spec
+        self.extractor = Extractor(spec, width)
+        self._stages = stages.build(spec)
+
+    def reset(self, start: int) -> int:
+        """The next sample has index `start`; the number of the first frame."""
+        frames = self.spec.frames
+        number = -(-start // frames.hop)
+        # Before the piece lies silence, as before a recording.
+        self.extractor.reset(number * frames.hop - start - frames.lead)
+        for stage in self._stages:
+            number = stage.reset(number)
+        return number
+
+    def push(self, samples: Samples) -> Float32:
+        frames = self.extractor.push(samples)
+        if not self._stages:
+            return frames.copy()
+        for stage in self._stages:
+            frames = stage.push(frames)
+        return frames
+
+    def flush(self, tail: int) -> Float32:
+        return _ended(self._stages, self.extractor.push(np.zeros(tail, np.float32)).copy())
+
+    def transform(self, samples: Samples, tail: int, threads: int | None) -> Float32:
+        frames = self.extractor.transform(samples, -self.spec.frames.lead, tail, threads)
+        return _ended(stages.build(self.spec), frames)
+
+    def state(self) -> State:
+        parts = [self.extractor.state(), *(stage.state() for stage in self._stages)]
+        return {f"{i}.{name}": array for i, part in enumerate(parts) for name, array in part.items()}
+
+    def restore(self, state: State) -> None:
+        self.extractor.restore(_below("0.", state))
+        for i, stage in enumerate(self._stages, 1):
+            stage.restore(_below(f"{i}.", state))
+
+
+def _ended(chain: list[stages.Stage], frames: Float32) -> Float32:
+    """The last frames through stages, each giving what it held back."""
+    for stage in chain:
+        frames = stage.push(frames)
+        rest = stage.flush()
+        if rest is not None:
+            frames = np.concatenate([frames, rest])
+    return frames
+
+
+def _below(prefix: str, state: State) -> State:
+    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
 
 
 class Waveform:
@@ -142,54 +258,3 @@ class Waveform:
     def flush(self) -> FeatureBlock:
         """Nothing is held back."""
         return FeatureBlock(self._epoch, self._next, 1, self.rate, np.zeros((0, 1), np.float32))
-
-
-def _plan(spec: FrontEndSpec) -> kernels.Plan:
-    """Tables and scratch of a spec."""
-    m = spec.frames.size // 2
-    angle = 2 * np.pi * np.arange(m) / m
-    spans, weights = _sparse(filterbank.bank(spec))
-    scale, floor, add, factor = _compression(spec)
-    gain, shift = filterbank.affine(spec)
-    return kernels.Plan(
-        hop=spec.hop,
-        taper=filterbank.taper(spec.frames.taper, spec.frames.window).astype(np.float32),
-        table=np.stack([np.cos(angle), -np.sin(angle)]).astype(np.float32),
-        split=np.stack([np.cos(angle / 2), -np.sin(angle / 2)]).astype(np.float32),
-        magnitude=spec.bands.spectrum == "magnitude",
-        spans=spans,
-        weights=weights,
-        scale=scale,
-        constants=(np.float32(floor), np.float32(add), np.float32(factor)),
-        gain=gain.astype(np.float32),
-        shift=shift.astype(np.float32),
-        work=np.zeros((4, m), np.float32),
-        power=np.zeros(m + 1, np.float32),
-    )
-
-
-def _sparse(bank: filterbank.Float64) -> tuple[npt.NDArray[np.int64], Float32]:
-    """Rows of a band matrix as (first bin, bins, first weight) and their weights one after another."""
-    spans = np.zeros((len(bank), 3), np.int64)
-    weights = [np.zeros(0, np.float32)]
-    used = 0
-    for row, weight in enumerate(bank):
-        bins = np.nonzero(weight)[0]
-        if len(bins):
-            weights.append(weight[bins[0] : bins[-1] + 1].astype(np.float32))
-            spans[row] = bins[0], len(weights[-1]), used
-            used += len(weights[-1])
-    return spans, np.concatenate(weights)
-
-
-def _compression(spec: FrontEndSpec) -> tuple[int, float, float, float]:
-    """Kernel code of the scale, and its floor, add and factor."""
-    match spec.scale:
-        case Ln(floor, add):
-            return kernels.LN, floor, add, 1.0
-        case Log10(floor, add):
-            return kernels.LOG10, floor, add, 1.0
-        case Decibel(floor, _):
-            return kernels.LOG10, floor, 0.0, 10.0
-        case Linear():
-            return kernels.LINEAR, 0.0, 0.0, 1.0

@@ -174,8 +174,22 @@ def test_a_broken_recipe_file_is_named(tmp_path):
 
 
 def test_an_unfinished_run_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"expected recipe\.toml, weights\.safetensors, splits\.json, got nothing"):
+    with pytest.raises(
+        ConfigError, match=r"expected recipe\.toml, weights\.safetensors, metrics\.json, splits\.json, got nothing"
+    ):
         run.read(tmp_path)
+
+
+def test_a_checkpoint_of_another_recipe_or_fold_is_not_gone_on_with(data, tmp_path):
+    chosen = recipe.load("esc10-s", TINY)
+    train(chosen, data, tmp_path / "run", fold=1)
+    done = run.read(tmp_path / "run")
+    (tmp_path / "run/checkpoint.safetensors").touch()
+    with pytest.raises(ConfigError, match=r"expected a checkpoint of this recipe and fold, got another one's"):
+        train(recipe.load("esc10-s", (*TINY, "seed=2")), data, tmp_path / "run", fold=1)
+    with pytest.raises(ConfigError, match="remove the folder or choose another --out"):
+        train(chosen, data, tmp_path / "run", fold=2)
+    assert run.begin(tmp_path / "run", done.recipe, done.splits) == tmp_path / "run/checkpoint.safetensors"
 
 
 def test_the_command_trains_and_says_where(data, tmp_path):

@@ -42,16 +42,52 @@ def test_hash_sees_every_change(change):
         ({"frames": {"window": "long", "hop": 1}}, "Expected `int`, got `str` - at `$.frames.window`"),
         (
             {"frames": {"window": 600, "hop": 320, "fft": 512}},
-            "`frames.window` must be 1 to fft = 512 samples, got 600",
+            "`frames.window` must be 2 to fft = 512 samples, got 600",
         ),
-        ({"frames": {"window": 16384, "hop": 320}}, "power of two from 64 to 8192, got 16384"),
+        ({"frames": {"window": 16384, "hop": 320}}, "64 to 8192 samples, got 16384"),
         ({"bands": {"kind": "mel", "count": 4, "low": 9000.0}}, "0 ≤ low < high ≤ 8000 Hz"),
         ({"scale": {"kind": "ln", "floor": 0.0}}, "silence"),
         ({"post": [{"kind": "standardise", "mean": [0.0, 1.0], "std": 1.0}]}, "one finite number or 64 of them, got 2"),
         ({"post": [{"kind": "standardise", "mean": 0.0, "std": 0.0}]}, "above 0"),
+        ({"scale": {"kind": "db", "reference": "max"}}, "a stream never knows its maximum"),
+        ({"frames": {"window": 512, "hop": 320, "preemphasis": 1.5}}, "`frames.preemphasis` must be 0 to 1, got 1.5"),
+        ({"frames": {"window": 512, "hop": 320, "full_scale": 0.0}}, "above 0, at most 2^32, got 0.0"),
+        ({"bands": {"kind": "linear", "count": 0}}, "`bands.count` must be 1 to 1024, got 0"),
+        ({"post": [{"kind": "pcen"}]}, "it takes the place of a logarithm"),
+        ({"scale": {"kind": "linear"}, "post": [{"kind": "pcen", "power": 2.0}]}, "power above 0 to 1"),
+        ({"post": [{"kind": "mfcc", "count": 65}]}, "`post[0].count` must be 1 to 64 coefficients, got 65"),
+        ({"post": [{"kind": "delta", "order": 3}]}, "Invalid enum value 3 - at `$.post[0].order`"),
+        ({"post": [{"kind": "delta", "window": 0}]}, "`post[0].window` must be 1 to 100 frames, got 0"),
+        ({"post": [{"kind": "running-mean", "seconds": 0.0}]}, "`post[0].seconds` must be above 0, got 0.0"),
+        ({"post": [{"kind": "mfcc"}, {"kind": "noise-floor"}]}, "noise-floor first"),
+        ({"post": [{"kind": "stack", "count": 0}]}, "count and stride 1 to 1000"),
     ],
 )
 def test_impossible_specs_are_refused_with_expected_got_and_where(change, text):
     with pytest.raises(SpecError) as error:
         parse({**LOG_MEL, **change})
     assert text in str(error.value)
+
+
+def test_counts_hop_and_lookahead_follow_the_stages():
+    spec = parse(
+        {
+            **LOG_MEL,
+            "frames": {"window": 512, "hop": 320, "centred": True},
+            "post": [
+                {"kind": "mfcc", "count": 13},
+                {"kind": "delta", "order": 2, "window": 3},
+                {"kind": "stack", "count": 4, "stride": 2},
+                {"kind": "delta", "window": 1},
+            ],
+        }
+    )
+    assert spec.counts == [64, 13, 39, 156, 312]
+    assert spec.hop == 640
+    # Half a window, 6 frames of deltas, 3 more frames of the stack, one more stack.
+    assert spec.lookahead == 256 + 6 * 320 + 3 * 320 + 640
+    assert spec.reach == spec.lookahead
+
+
+def test_a_frame_that_is_not_centred_waits_for_its_window_only():
+    assert (parse(LOG_MEL).lookahead, parse(LOG_MEL).reach) == (0, 512)

@@ -1,0 +1,1 @@
+"""Benchmarks: what Wheatear costs, and what a user would pick instead, measured side by side."""
