@@ -7,6 +7,7 @@ import io
 import warnings
 from pathlib import Path
 
+import onnx
 import onnxruntime
 import torch
 
@@ -27,6 +28,17 @@ def write(graph: Graph, path: Path) -> None:
             external_data=False,
             optimize=True,
         )
+    _strip(path)
+
+
+def _strip(path: Path) -> None:
+    """Take out what the exporter notes down for debugging: names of this machine's folders, line by line."""
+    model = onnx.load(path)
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    onnx.save(model, path)
 
 
 def runner(path: Path) -> StepFunction:

@@ -62,7 +62,7 @@ def latency(step: Step, spec: FrontEndSpec, rules: Decode, label: str = "") -> d
     least = rules.min_duration if rule is None or rule.min_duration is None else rule.min_duration
     return {
         f"resampler from {MICROPHONE} Hz": resampling(spec),
-        "framing": (spec.frames.size // 2 if spec.frames.centred else spec.frames.window) / spec.rate,
+        "framing": spec.reach / spec.rate,
         "lookahead": at.delay * at.rate * frame,
         "chunk": (step.chunk - 1) * frame,
         "half the median": median / 2,

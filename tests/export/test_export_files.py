@@ -131,3 +131,11 @@ def test_a_layer_without_translation_is_named(tmp_path, model):
     step.body.layers[-1].path = "layers.9"
     with pytest.raises(TypeError, match=r"layer `layers\.9`: no TFLite translation for Strange"):
         tflite.write(step, tmp_path / "m.tflite")
+
+
+def test_an_onnx_file_tells_nothing_about_the_machine_that_wrote_it(files):
+    import onnx as format
+
+    graph = format.load(files["onnx", "float32"]).graph
+    assert not any(node.metadata_props or node.doc_string for node in graph.node)
+    assert b".py" not in files["onnx", "float32"].read_bytes()
