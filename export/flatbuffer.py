@@ -5,6 +5,7 @@ Signals are NHWC: ``[1, time, frequency, channels]``. Every method adds one oper
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -317,6 +318,18 @@ def borders(model: Any) -> list[tuple[int, float, int]]:
         source, target = int(operator.inputs[0]), graph.tensors[operator.outputs[0]]
         if graph.tensors[source].type == schema.TensorType.FLOAT32 and target.type == schema.TensorType.INT8:
             found.append((source, float(target.quantization.scale[0]), int(target.quantization.zeroPoint[0])))
+    return found
+
+
+def convolutions(model: Any) -> list[tuple[str, str, int]]:
+    """Name of the output, operator and number of weights of every convolution, in order."""
+    kinds = {Operator.CONV_2D: "CONV_2D", Operator.DEPTHWISE_CONV_2D: "DEPTHWISE_CONV_2D"}
+    graph, found = model.subgraphs[0], []
+    for operator in graph.operators:
+        kind = kinds.get(model.operatorCodes[operator.opcodeIndex].builtinCode)
+        if kind:
+            weights = math.prod(int(n) for n in graph.tensors[operator.inputs[1]].shape)
+            found.append((graph.tensors[operator.outputs[0]].name.decode(), kind, weights))
     return found
 
 

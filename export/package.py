@@ -257,9 +257,10 @@ def _agreement(proofs: Mapping[str, Mapping[str, object]]) -> dict[str, float]:
     """Share of events that int8 files agree on, for the card."""
     names = {"model.int8.onnx": "onnx", "model.int8.tflite": "tflite"}
     return {
-        f"{names[name]}_int8_event_agreement": round(float(found["drift"]["decisions"]), 4)
+        f"{names[name]}_int8_events_within_{span}": round(float(found["drift"][key]), 4)
         for name, found in proofs.items()
         if name in names and "drift" in found
+        for span, key in (("a_frame", "decisions"), ("200ms", "collar"))
     }
 
 

@@ -139,3 +139,8 @@ def test_an_onnx_file_tells_nothing_about_the_machine_that_wrote_it(files):
     graph = format.load(files["onnx", "float32"]).graph
     assert not any(node.metadata_props or node.doc_string for node in graph.node)
     assert b".py" not in files["onnx", "float32"].read_bytes()
+
+
+def test_the_first_convolutions_stay_float_up_to_a_share_of_the_weights():
+    assert quantize._first({"a": 10, "b": 15, "c": 6, "d": 969}) == ["a", "b"]
+    assert quantize._first({"a": 500, "b": 500}) == []

@@ -28,6 +28,7 @@ from training.layers.pooling import AveragePool, MaxPool
 from training.layers.recurrent import GRU, LSTM
 from training.layers.reshape import BandsToChannels, ChannelsToBands
 from training.layers.streaming import Branch, Identity, Residual, Sequential, StreamLayer
+from training.models.dscnn import DSCNN
 
 CLASSES, WINDOW = 3, 7
 
@@ -147,6 +148,11 @@ def _waveform() -> Network:
     return Network(body, LinearSoftmaxHead(nn.Linear(5, CLASSES), 6), 1)
 
 
+def _dscnn() -> Network:
+    model = DSCNN(CLASSES, 16, stem=4, stages=[(6, 2), (6, 1)], width=8, kernel=3, dilations=[1, 2], embedding=5)
+    return Network(model.body, model.head, model.bands)
+
+
 NETWORKS: dict[str, Callable[[], Network]] = {
     **{
         f"{name}, {'late' if late else 'prompt'}": lambda make=make, size=size, late=late: Network(
@@ -162,6 +168,7 @@ NETWORKS: dict[str, Callable[[], Network]] = {
         for name, make in HEADS.items()
         for late in (False, True)
     },
+    "dscnn": _dscnn,
     "crnn": _crnn,
     "tcn": _tcn,
     "waveform": _waveform,
