@@ -20,6 +20,8 @@ from llvmlite import ir
 
 from edge.frontend.vector import Lanes, index
 
+WIDTH = 8  # most lanes: bands begin anywhere, and wider loads would mostly straddle two cache lines
+
 
 class Compression(NamedTuple):
     """y = ln(max(x, floor) + add) · gain + shift, with what does nothing left out.

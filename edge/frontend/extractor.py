@@ -24,7 +24,7 @@ from numba.core.errors import NumbaError
 
 from edge.blocks import Float32
 from edge.errors import SpecError
-from edge.frontend import fused, kernels
+from edge.frontend import buffer, fused
 from edge.frontend.spec import FrontEndSpec
 
 log = logging.getLogger(__name__)
@@ -69,17 +69,17 @@ class Extractor:
         # Small pushes share one output array, whose views are made once: allocating costs as much as a frame.
         self._out = np.zeros((ROWS, self._count), np.float32)
         self._views: list[Float32] = [self._out[:rows] for rows in range(ROWS + 1)]
-        self._target, self._longest = self._program.target(self._out), ROWS * self._hop
+        self._aimed, self._longest = self._program.aim(self._memory, self._counts, self._out), ROWS * self._hop
         self.reset()
 
     @property
     def replaced(self) -> int:
         """Samples replaced by 0 since construction, for they were NaN, infinite or beyond any sound."""
-        return int(self._counts[kernels.REPLACED])
+        return int(self._counts[buffer.REPLACED])
 
     def reset(self, skip: int = 0) -> None:
         """Forget all samples; the next frame begins `skip` samples from here, or −`skip` samples of silence ago."""
-        self._counts[kernels.START], self._counts[kernels.FILL] = max(0, skip), max(0, -skip)
+        self._counts[buffer.START], self._counts[buffer.FILL] = max(0, skip), max(0, -skip)
         self._buffer[: max(0, -skip)] = 0
 
     def push(self, samples: Samples) -> Float32:
@@ -94,9 +94,9 @@ class Extractor:
             out = np.empty((-(-samples.size // self._hop), self._count), np.float32)
             return out[: self._fill(samples, out)]
         try:
-            count = self._kernel(samples, self._memory, self._target)
+            count = self._kernel(samples, self._aimed)
         except TypeError:  # not compiled for these samples: the first ones of their type
-            count = self._program.compile(samples, self._memory, self._target)
+            count = self._program.compile(samples, self._aimed)
         frames: Float32 = self._views[count]
         return frames
 
@@ -133,12 +133,12 @@ class Extractor:
         else:
             with ThreadPoolExecutor(len(pieces)) as pool:
                 replaced = sum(pool.map(block, *zip(*pieces, strict=True)))
-        self._counts[kernels.REPLACED] += replaced
+        self._counts[buffer.REPLACED] += replaced
         return out
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """What is carried from push to push: ``held`` (int64) and ``samples`` (float32)."""
-        start, fill = int(self._counts[kernels.START]), int(self._counts[kernels.FILL])
+        start, fill = int(self._counts[buffer.START]), int(self._counts[buffer.FILL])
         return {"held": np.array(fill - start), "samples": self._buffer[start:fill].copy()}
 
     def restore(self, state: dict[str, npt.NDArray[Any]]) -> None:
@@ -159,7 +159,9 @@ class Extractor:
 
     def _fill(self, samples: Samples, out: Float32) -> int:
         """As `push`, into the first rows of `out`; how many."""
-        return self._program.run(samples, self._memory, self._program.target(out))
+        count = self._program.run(samples, self._program.aim(self._memory, self._counts, out))
+        self._aimed = self._program.aim(self._memory, self._counts, self._out)
+        return count
 
 
 class _Program:
@@ -169,39 +171,41 @@ class _Program:
 
     def __init__(self, spec: FrontEndSpec, width: int) -> None:
         self.width = width
-        self.push, self._plan = _vector(spec, width) if width != PLAIN else _plain(spec)
+        self.push, self._plan, self._samples = _vector(spec, width) if width != PLAIN else _plain(spec)
         # Now, not at the first sound; later, samples of an unknown type must not start the compiler by themselves.
-        memory, *_keep = self.memory()
-        self.compile(np.zeros(0, np.float32), memory, self.target(np.zeros((0, 1), np.float32)))
+        memory, _, counts = self.memory()
+        self.compile(np.zeros(0, np.float32), self.aim(memory, counts, np.zeros((0, 1), np.float32)))
 
     def memory(self) -> tuple[Any, Float32, npt.NDArray[np.int64]]:
         """Memory of one extractor, as the kernel takes it; and what is carried in it: buffer and counts."""
         if self.width == PLAIN:
-            plan = kernels.copied(self._plan)
+            plan = self._plan.copied()
             return plan, plan.buffer, plan.counts
-        layout, table = self._plan
-        memory = _aligned(table)
-        counts = memory[: 2 * kernels.COUNTS].view(np.int64)
-        return memory.ctypes.data, memory[layout.offsets()["samples"] :], counts
+        memory = _aligned(self._plan)
+        counts = memory[: 2 * buffer.COUNTS].view(np.int64)
+        return memory.ctypes.data, memory[self._samples :], counts
 
-    def target(self, out: Float32) -> Any:
-        """An output array as the kernel takes it."""
-        return out if self.width == PLAIN else out.ctypes.data
+    def aim(self, memory: Any, counts: npt.NDArray[np.int64], out: Float32) -> Any:
+        """The kernel's second argument: memory, aimed at an output array."""
+        if self.width == PLAIN:
+            return memory, out
+        counts[buffer.TARGET] = out.ctypes.data
+        return memory
 
-    def run(self, samples: Samples, *rest: Any) -> int:
+    def run(self, samples: Samples, aimed: Any) -> int:
         """Call the kernel."""
         try:
-            return int(self.push(samples, *rest))
+            return int(self.push(samples, aimed))
         except TypeError:
-            return self.compile(samples, *rest)
+            return self.compile(samples, aimed)
 
-    def compile(self, samples: Samples, *rest: Any) -> int:
+    def compile(self, samples: Samples, aimed: Any) -> int:
         """Call the kernel with samples of any kind, as int16 or float32; compile it (or read its cache) if need be."""
         kind = np.int16 if samples.dtype == np.int16 else np.float32
         plain = np.require(samples, kind, ["C", "W"])
         with self._lock:
             self.push.disable_compile(False)
-            frames = int(self.push(plain, *rest))
+            frames = int(self.push(plain, aimed))
             self.push.disable_compile()
             return frames
 
@@ -220,13 +224,17 @@ def _program(text: bytes, width: int | None) -> _Program:
         return _Program(spec, PLAIN)
 
 
-def _plain(spec: FrontEndSpec) -> tuple[Any, Any]:
-    return kernels.push, kernels.plan(spec)
+def _plain(spec: FrontEndSpec) -> tuple[Any, Any, int]:
+    """Kernel, plan, and no place of the buffer."""
+    from edge.frontend import kernels  # the device's own processor rarely needs it
+
+    return kernels.push, kernels.plan(spec), 0
 
 
-def _vector(spec: FrontEndSpec, width: int) -> tuple[Any, Any]:
-    layout, table = fused.plan(spec, width)
-    return fused.build(msgspec.json.encode(layout).decode()), (layout, table)
+def _vector(spec: FrontEndSpec, width: int) -> tuple[Any, Any, int]:
+    """Kernel, memory, and where in it the buffer begins."""
+    layout, memory = fused.plan(spec, width)
+    return fused.build(msgspec.json.encode(layout).decode()), memory, layout.offsets()["samples"]
 
 
 def _aligned(table: Float32) -> Float32:

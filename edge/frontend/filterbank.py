@@ -7,9 +7,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.frontend.spec import Decibel, FrontEndSpec, LinearBands, Mel, Mfcc, Spectrum, Standardise
+from edge.frontend.spec import (
+    Decibel,
+    FrontEndSpec,
+    Linear,
+    LinearBands,
+    Ln,
+    Log10,
+    Mel,
+    Mfcc,
+    Spectrum,
+    Standardise,
+)
 
 Float64 = npt.NDArray[np.float64]
+
+LINEAR, LN, LOG10 = 0, 1, 2
 
 # Slaney's Auditory Toolbox scale: linear below 1 kHz (15 mels there), then 27 mels per factor of 6.4.
 _SLANEY_LINEAR = 200.0 / 3.0
@@ -99,6 +112,19 @@ def affine(spec: FrontEndSpec) -> tuple[Float64, Float64]:
             mean, std = np.asarray(stage.mean, np.float64), np.asarray(stage.std, np.float64)
             gain, shift = gain / std, (shift - mean) / std
     return gain, shift
+
+
+def compression(spec: FrontEndSpec) -> tuple[int, float, float, float]:
+    """The scale as LINEAR, or as factor · LN or LOG10 of max(x, floor) + add: kind, floor, add and factor."""
+    match spec.scale:
+        case Ln(floor, add):
+            return LN, floor, add, 1.0
+        case Log10(floor, add):
+            return LOG10, floor, add, 1.0
+        case Decibel(floor, _):
+            return LOG10, floor, 0.0, 10.0
+        case Linear():
+            return LINEAR, 0.0, 0.0, 1.0
 
 
 def folded(spec: FrontEndSpec) -> int:

@@ -3,8 +3,8 @@
 A spec is laid out once (`Layout`), its tables are put into one float32 array, and the frame's instructions are emitted
 for exactly these numbers:
 
-    memory   | counts | taper | twiddles | edges | weights | gain | shift | frame | a | b | edge | power | samples |
-               carried  tables, read only                                  scratch of one frame            carried
+    memory   | counts | taper | twiddles | edges | weights | gain | shift | frame | planes | edge | power | samples |
+               carried  tables, read only                                 scratch of one frame              carried
 
 The layout travels into the kernel as a JSON text, a compile-time constant: numba's cache key covers closed-over texts,
 and the text holds a digest of the modules that generate code, so that what they generated before is never served again.
@@ -27,8 +27,8 @@ from numba.core import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from edge.frontend import bands, filterbank, kernels, transform
-from edge.frontend.kernels import FILL, START
+from edge.frontend import bands, buffer, filterbank, transform
+from edge.frontend.buffer import FILL, START, TARGET
 from edge.frontend.spec import FrontEndSpec
 from edge.frontend.vector import F32, Lanes, index
 
@@ -97,21 +97,18 @@ class Layout(msgspec.Struct, frozen=True):
             "taper": self.row,
             "twiddles": rows * columns,
             "edges": columns * columns,
-            "weights": sum(count for _, count in self.spans) * self.width,
+            "weights": sum(count for _, count in self.spans) * min(self.width, bands.WIDTH),
             "gain": padded,
             "shift": padded,
             "frame": LINE + self.row + self.width if self.prepared else 0,
-            "a": 2 * transform.plane(self.size),
-            "b": 0 if rows == 2 * columns else 2 * transform.plane(self.size),
+            "planes": 2 * transform.plane(self.size),
             "edge": columns,
             "power": self.size // 2 + 1 + rows + 2 * self.width,
-            "samples": kernels.room(self.window, self.hop),
+            "samples": buffer.room(self.window, self.hop),
         }
         at, end = {}, 0
         for name, length in sizes.items():
             at[name], end = end, end + -(-length // LINE) * LINE
-        if rows == 2 * columns:
-            at["b"] = at["a"]  # a square is transposed in place
         return at | {"end": end}
 
 
@@ -123,29 +120,29 @@ def host_width() -> int:
 
 def possible(spec: FrontEndSpec) -> bool:
     """Whether the vector kernel can compute a spec; the plain one computes them all."""
-    scale, floor, add, _ = kernels.compression(spec)
-    return spec.frames.size in transform.SHAPES and (scale == kernels.LINEAR or floor + add >= NORMAL)
+    scale, floor, add, _ = filterbank.compression(spec)
+    return spec.frames.size in transform.SHAPES and (scale == filterbank.LINEAR or floor + add >= NORMAL)
 
 
 def plan(spec: FrontEndSpec, width: int) -> tuple[Layout, np.ndarray]:
     """Layout and memory of a spec."""
     bank = filterbank.bank(spec)
-    spans, weights = bands.pieces(bank, width) if spec.has_bands else ([], np.zeros(0))
-    scale, floor, add, factor = kernels.compression(spec)
+    spans, weights = bands.pieces(bank, min(width, bands.WIDTH)) if spec.has_bands else ([], np.zeros(0))
+    scale, floor, add, factor = filterbank.compression(spec)
     gain, shift = filterbank.affine(spec)
-    gain = gain * (factor / math.log(10) if scale == kernels.LOG10 else factor)
+    gain = gain * (factor / math.log(10) if scale == filterbank.LOG10 else factor)
     affine = bool((gain != 1).any() or shift.any())
     layout = Layout(
         size=spec.frames.size,
         width=width,
         window=spec.frames.window,
         hop=spec.frames.hop,
-        limit=float(kernels.limit(spec)),
+        limit=float(buffer.limit(spec)),
         count=len(bank),
         top=int(np.nonzero(bank.any(axis=0))[0].max(initial=0)),
         magnitude=spec.bands.spectrum == "magnitude",
         spans=spans,
-        compression=bands.Compression(scale != kernels.LINEAR, floor, add, affine),
+        compression=bands.Compression(scale != filterbank.LINEAR, floor, add, affine),
         zero_mean=spec.frames.remove_dc,
         emphasis=spec.frames.preemphasis,
         source=source(),
@@ -169,7 +166,7 @@ def plan(spec: FrontEndSpec, width: int) -> tuple[Layout, np.ndarray]:
 def source() -> str:
     """Digest of the modules that generate code, and of llvmlite's version."""
     digest = hashlib.sha256(llvmlite.__version__.encode())
-    for name in ("vector", "transform", "bands", "kernels", "fused"):
+    for name in ("vector", "transform", "bands", "buffer", "fused"):
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
     return digest.hexdigest()
 
@@ -182,7 +179,7 @@ def emit(builder: ir.IRBuilder, samples: ir.Value, memory: ir.Value, out: ir.Val
         samples = _prepare(lanes, samples, memory, layout, at["frame"])
     spectrum = transform.Transform(builder, layout.size, layout.width, memory, at)
     spectrum.emit(samples, layout.window, layout.top, layout.magnitude)
-    features = bands.Bands(lanes, memory, out, at)
+    features = bands.Bands(Lanes(builder, min(layout.width, bands.WIDTH)), memory, out, at)
     if layout.spans:
         features.emit_sums(layout.spans, layout.compression)
     else:
@@ -262,7 +259,7 @@ def pointer(typing: Any, address: Any) -> Any:  # noqa: ARG001
 
 @cache
 def build(text: str) -> Any:
-    """The compiled ``push`` of a layout in JSON; see `kernels.push`. Memory and output come by address.
+    """The compiled ``push`` of a layout in JSON; as in `edge.frontend.kernels`. Memory comes by address.
 
     It closes over texts and numbers only: what else a closure holds would change numba's key from start to start.
     """
@@ -271,18 +268,18 @@ def build(text: str) -> Any:
     at = layout.offsets()
     first, end = at["samples"], at["end"]
 
-    def push(samples, address, target):  # type: ignore[no-untyped-def]
+    def push(samples, address):  # type: ignore[no-untyped-def]
         """Buffer samples, emit each frame as it becomes whole."""
         memory = numba.carray(pointer(address), end, np.float32)  # type: ignore[attr-defined, call-arg]
-        counts = numba.carray(pointer(address), kernels.COUNTS, np.int64)
-        buffer, taken, done = memory[first:], 0, 0
+        counts = numba.carray(pointer(address), buffer.COUNTS, np.int64)
+        held, out, taken, done = memory[first:], pointer(counts[TARGET]), 0, 0
         while taken < samples.size:
-            taken = kernels.refill(samples, taken, buffer, counts, np.float32(limit))
+            taken = buffer.refill(samples, taken, held, counts, np.float32(limit))
             start, fill = counts[START], counts[FILL]
             while fill - start >= window:
-                frame(buffer, start, memory, pointer(target), done, text)
+                frame(held, start, memory, out, done, text)
                 start, done = start + hop, done + 1
             counts[START] = start
         return done
 
-    return kernels.jit(push)
+    return buffer.jit(push)

@@ -23,30 +23,14 @@ All numbers of a frame depend on that frame's samples alone: any chunking gives 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from edge.frontend import filterbank
-from edge.frontend.spec import HEADROOM, Decibel, FrontEndSpec, Linear, Ln, Log10
-
-LINEAR, LN, LOG10 = 0, 1, 2
-START, FILL, REPLACED, COUNTS = 0, 1, 2, 3
-SPARE = 256  # samples behind the buffer's end that a kernel may read (and silence)
-
-
-def jit(function: Callable[..., Any]) -> Any:
-    """Compile lazily, without the GIL; cached on disk where there is a place to write.
-
-    contract: a·b + c may fuse; nsz: the sign of zero is not heard. No reassociation: sums keep their order.
-    """
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
-    try:
-        return numba.njit(function, cache=True, **options)
-    except RuntimeError:  # numba: "no locator available", neither the package nor the user's cache can be written
-        return numba.njit(function, **options)
+from edge.frontend.buffer import COUNTS, FILL, START, jit, limit, refill, room
+from edge.frontend.filterbank import LN, LOG10
+from edge.frontend.spec import FrontEndSpec
 
 
 class Plan(NamedTuple):
@@ -79,8 +63,7 @@ class Plan(NamedTuple):
     buffer
         Room for samples, see `room`.
     counts
-        int64 ``[COUNTS]``. START: where in the buffer the next frame begins. FILL: where its samples end. START beyond
-        FILL: so many are to come before it begins. REPLACED: samples that were no sound.
+        See `edge.frontend.buffer`.
     """
 
     hop: int
@@ -104,6 +87,10 @@ class Plan(NamedTuple):
     power: np.ndarray
     buffer: np.ndarray
     counts: np.ndarray
+
+    def copied(self) -> Plan:
+        """A plan with arrays of its own."""
+        return Plan(*(field.copy() if isinstance(field, np.ndarray) else field for field in self))
 
 
 @jit
@@ -229,52 +216,22 @@ def _bluestein(plan):
 
 
 @jit
-def refill(samples, taken, buffer, counts, limit):
-    """Copy ``samples[taken:]`` behind what the buffer holds, as far as there is room; the new `taken`.
-
-    int16 becomes ±1. What is not finite or beyond `limit` becomes 0 and is counted. What is held moves to the buffer's
-    beginning when room runs out, not before: a stream moves it once in several hops.
-    """
-    start, fill, capacity = counts[START], counts[FILL], buffer.size - SPARE
-    if start > fill:  # hop > window: samples between two frames
-        skipped = min(start - fill, samples.size - taken)
-        taken, fill = taken + skipped, fill + skipped
-    if start >= fill:
-        start, fill = start - fill, 0
-    if start and fill + samples.size - taken > capacity:
-        source, target = buffer[start:fill], buffer[: fill - start]
-        for i in range(source.size):
-            target[i] = source[i]
-        start, fill = 0, fill - start
-    unit = np.float32(1 / 32768) if samples.itemsize == 2 else np.float32(1)
-    count, bad = min(samples.size - taken, capacity - fill), 0
-    fresh, place = samples[taken : taken + count], buffer[fill : fill + count]
-    for i in range(count):
-        x = np.float32(fresh[i]) * unit
-        sound = abs(x) <= limit  # false for NaN
-        place[i] = x if sound else np.float32(0)
-        bad += 0 if sound else 1
-    counts[START], counts[FILL] = start, fill + count
-    counts[REPLACED] += bad
-    return taken + count
-
-
-@jit
-def push(samples, plan, out):
-    """Take samples and fill ``out[T, F]`` with the frames that they complete, at most one for each hop begun.
+def push(samples, aimed):
+    """Take samples and fill an output ``[T, F]`` with the frames that they complete, at most one for each hop begun.
 
     Parameters
     ----------
     samples
         float32 or int16, ``[N]``.
-    plan
-        Tables, scratch, and what is carried from call to call: the buffer and the counts.
+    aimed
+        The plan (tables, scratch, and what is carried from call to call: the buffer and the counts) and the output.
 
     Returns
     -------
     int
         How many frames.
     """
+    plan, out = aimed
     buffer, counts, taken, done = plan.buffer, plan.counts, 0, 0
     while taken < samples.size:
         taken = refill(samples, taken, buffer, counts, plan.limit)
@@ -300,7 +257,7 @@ def plan(spec: FrontEndSpec) -> Plan:
     m = size // 2 if whole else 1 << (2 * size - 1).bit_length()
     angle = 2 * np.pi * np.arange(m) / m
     spans, weights = _sparse(filterbank.bank(spec))
-    scale, floor, add, factor = compression(spec)
+    scale, floor, add, factor = filterbank.compression(spec)
     gain, shift = filterbank.affine(spec)
     chirp, kernel = (np.zeros((2, 0), np.float32),) * 2 if whole else _chirp(size, m)
     return Plan(
@@ -326,34 +283,6 @@ def plan(spec: FrontEndSpec) -> Plan:
         buffer=np.zeros(room(window, spec.frames.hop), np.float32),
         counts=np.zeros(COUNTS, np.int64),
     )
-
-
-def copied(plan: Plan) -> Plan:
-    """A plan with arrays of its own."""
-    return Plan(*(field.copy() if isinstance(field, np.ndarray) else field for field in plan))
-
-
-def room(window: int, hop: int) -> int:
-    """Length of a sample buffer: a window, some hops that come at once, and what a kernel reads behind its end."""
-    return window + max(1024, 4 * hop) + SPARE
-
-
-def compression(spec: FrontEndSpec) -> tuple[int, float, float, float]:
-    """Kernel code of the scale, and its floor, add and factor."""
-    match spec.scale:
-        case Ln(floor, add):
-            return LN, floor, add, 1.0
-        case Log10(floor, add):
-            return LOG10, floor, add, 1.0
-        case Decibel(floor, _):
-            return LOG10, floor, 0.0, 10.0
-        case Linear():
-            return LINEAR, 0.0, 0.0, 1.0
-
-
-def limit(spec: FrontEndSpec) -> np.float32:
-    """Largest magnitude of a sample whose power is sure to fit."""
-    return np.float32(HEADROOM / max(1.0, spec.frames.full_scale))
 
 
 def _single(x: np.ndarray) -> np.ndarray:

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.blocks import Float32
-from edge.frontend import filterbank, kernels
+from edge.frontend import filterbank
+from edge.frontend.buffer import jit
 from edge.frontend.spec import (
     Decibel,
     Delta,
@@ -320,7 +321,7 @@ def _neper(spec: FrontEndSpec) -> float | None:
             return 1.0
 
 
-@kernels.jit
+@jit
 def _project(frames, basis, out):  # type: ignore[no-untyped-def]
     """``out += frames @ basis``, each sum in order of features."""
     for t in range(out.shape[0]):
@@ -331,7 +332,7 @@ def _project(frames, basis, out):  # type: ignore[no-untyped-def]
                 row[c] += x * weights[c]
 
 
-@kernels.jit
+@jit
 def _pcen(frames, smooth, numbers, out):  # type: ignore[no-untyped-def]
     b, eps, gain, bias, power, offset = numbers
     one = np.float32(1)
@@ -344,7 +345,7 @@ def _pcen(frames, smooth, numbers, out):  # type: ignore[no-untyped-def]
             out[t, f] = offset * math.expm1(power * math.log1p(scaled / bias))  # exact for faint sounds too
 
 
-@kernels.jit
+@jit
 def _running_mean(frames, mean, seen, least, out):  # type: ignore[no-untyped-def]
     for t in range(out.shape[0]):
         weight = max(np.float32(1) / (seen[0] + np.float32(1)), least)
@@ -355,7 +356,7 @@ def _running_mean(frames, mean, seen, least, out):  # type: ignore[no-untyped-de
             out[t, f] = frames[t, f] - mean[f]
 
 
-@kernels.jit
+@jit
 def _noise_floor(frames, floor, seen, up, down, ratio, out):  # type: ignore[no-untyped-def]
     least = np.float32(1e-20)
     for t in range(out.shape[0]):
@@ -372,7 +373,7 @@ def _noise_floor(frames, floor, seen, up, down, ratio, out):  # type: ignore[no-
         seen[0] = 1
 
 
-@kernels.jit
+@jit
 def _delta(joined, weights, ahead, out):  # type: ignore[no-untyped-def]
     """``out[t]`` looks at ``joined[t : t + 2 · ahead + 1]``."""
     count = joined.shape[1]

@@ -8,10 +8,10 @@ Write n = C·r + j (row r, column j) and k = k1 + R·k2. Then, with w_m = e^(−
     step 1   a real transform of length R down each column; its lanes are neighbouring columns, so that samples are
              loaded as they lie. Real input: rows k1 = 0 … R/2 tell all.
     step 2   twiddle row k1, column j by w_N^(j·k1).
-    step 3   transpose rows 0 … K − 1, K = R/2, in blocks that fit the registers.
+    step 3   transpose rows 0 … K − 1, K = R/2, block by block in registers, on their way to memory.
     step 4   a complex transform of length C over j, lanes being neighbouring k1.
 
-         samples                  A (re, im)               B (re, im)               power
+         samples                  registers                planes (re, im)          power
      j →  0 … C−1            j →  0 … C−1            k1 →  0 … K−1            bin   0 1 2 … N/2
     r 0  ▒▒▒▒▒▒▒▒  1 + 2   k1 0  ▓▓▓▓▓▓▓▓    3     j 0  ████████    4         k2 < C/2: bins R·k2 + k1, in order
       :  ▒▒▒▒▒▒▒▒  ─────▶   :    ▓▓▓▓▓▓▓▓  ─────▶   :   ████████  ─────▶      k2 ≥ C/2: X[N − k] = X[k]*, so bins
@@ -124,8 +124,8 @@ class Transform:
     memory
         Pointer to tables and scratch.
     at
-        Offsets in `memory`: ``taper``, ``twiddles``, ``edges`` (tables); ``a``, ``b`` (N and padding each),
-        ``edge`` (C), ``power`` (N/2 + 1, with room for R + width behind).
+        Offsets in `memory`: ``taper``, ``twiddles``, ``edges`` (tables); ``planes`` (real and imaginary
+        parts between steps 3 and 4), ``edge`` (C), ``power`` (N/2 + 1, with room for R + width behind).
     """
 
     def __init__(self, builder: ir.IRBuilder, size: int, width: int, memory: ir.Value, at: dict[str, int]) -> None:
@@ -133,9 +133,8 @@ class Transform:
         self.rows, self.columns = SHAPES[size]
         self.half = self.rows // 2
         self.plane = plane(size)
-        self.by_column = Lanes(builder, min(width, self.columns))
+        self.by_column = Lanes(builder, min(width, self.half, self.columns))
         self.by_row = Lanes(builder, min(width, self.half))
-        self.block = Lanes(builder, min(width, self.half, self.columns))
 
     def emit(self, samples: ir.Value, window: int, top: int, magnitude: bool) -> None:
         """Powers (or magnitudes) of bins 0 … `top` of the frame at pointer `samples`.
@@ -143,13 +142,11 @@ class Transform:
         Whole rows are read: up to C − 1 finite samples behind the window, which the taper's zeros silence.
         """
         self._columns(samples, -(-window // self.columns))
-        self._transpose(self.at["a"], self.at["b"])
-        self._transpose(self.at["a"] + self.plane, self.at["b"] + self.plane)
         self._rows(top, magnitude)
         self._edge(top, magnitude)
 
     def _columns(self, samples: ir.Value, filled: int) -> None:
-        """Steps 1 and 2; rows from `filled` on are zeros."""
+        """Steps 1, 2 and 3; rows from `filled` on are zeros."""
         lanes, memory, at, b = self.by_column, self.memory, self.at, self.builder
 
         def body(j: ir.Value) -> None:
@@ -163,36 +160,29 @@ class Transform:
                 return cache[r]
 
             bins = real_transform(get, self.rows)
-            for k in range(self.half):
-                z = bins[k]
-                if k:
-                    c = lanes.load(memory, b.add(j, index(at["twiddles"] + 2 * k * self.columns)))
-                    s = lanes.load(memory, b.add(j, index(at["twiddles"] + (2 * k + 1) * self.columns)))
-                    z = Complex(z.re.times(c) - z.im.times(s), z.re.times(s) + z.im.times(c))
-                lanes.store(z.re.vector(), memory, b.add(j, index(at["a"] + k * self.columns)))
-                lanes.store(z.im.vector(), memory, b.add(j, index(at["a"] + self.plane + k * self.columns)))
             lanes.store(bins[self.half].re.vector(), memory, b.add(j, index(at["edge"])))
+            turned = [self._twiddled(bins[k], k, j) for k in range(self.half)]
+            self._put([z.re.vector() for z in turned], j, at["planes"])
+            self._put([z.im.vector() for z in turned], j, at["planes"] + self.plane)
 
         lanes.loop(self.columns, body)
 
-    def _transpose(self, source: int, target: int) -> None:
-        """Step 3 for one plane: K × C at `source` to C × K at `target`; a square one is transposed in place."""
-        n, square = self.block.width, source == target
-        for row in range(0, self.half, n):
-            for column in range(row if square else 0, self.columns, n):
-                block = self._transposed(source + row * self.columns + column)
-                mirrored = self._transposed(source + column * self.columns + row) if square and column > row else []
-                self._put(block, target + column * self.half + row)
-                self._put(mirrored, target + row * self.half + column)
+    def _twiddled(self, z: Complex, k: int, j: ir.Value) -> Complex:
+        """Row k of step 1 times its factors at columns j and following."""
+        if k == 0:
+            return z
+        place = self.builder.add(j, index(self.at["twiddles"] + 2 * k * self.columns))
+        c = self.by_column.load(self.memory, place)
+        s = self.by_column.load(self.memory, self.builder.add(place, index(self.columns)))
+        return Complex(z.re.times(c) - z.im.times(s), z.re.times(s) + z.im.times(c))
 
-    def _transposed(self, place: int) -> list[ir.Value]:
-        lanes = self.block
-        rows = [lanes.load(self.memory, place + i * self.columns) for i in range(lanes.width)]
-        return lanes.transpose(rows)
-
-    def _put(self, block: list[ir.Value], place: int) -> None:
-        for i, vector in enumerate(block):
-            self.block.store(vector, self.memory, place + i * self.half)
+    def _put(self, rows: list[ir.Value], j: ir.Value, plane: int) -> None:
+        """Rows 0 … K − 1 at columns j and following, transposed: column j becomes row j of K numbers."""
+        lanes, b = self.by_column, self.builder
+        first = b.mul(j, index(self.half))
+        for row in range(0, self.half, lanes.width):
+            for i, vector in enumerate(lanes.transpose(rows[row : row + lanes.width])):
+                lanes.store(vector, self.memory, b.add(first, index(plane + i * self.half + row)))
 
     def _rows(self, top: int, magnitude: bool) -> None:
         """Step 4 and the powers of all bins but those of the edge row."""
@@ -204,7 +194,7 @@ class Transform:
 
             def get(r: int) -> Complex:
                 if r not in cache:
-                    place = b.add(j, index(at["b"] + r * self.half))
+                    place = b.add(j, index(at["planes"] + r * self.half))
                     re, im = lanes.load(memory, place), lanes.load(memory, b.add(place, index(self.plane)))
                     cache[r] = Complex(Real(lanes, re), Real(lanes, im))
                 return cache[r]
