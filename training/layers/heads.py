@@ -23,6 +23,7 @@ from torch.nn import functional
 from training.layers.streaming import Clock, State, StreamLayer, Timeline, valid
 
 LIMIT = 10.0  # attention logits are clamped to ±LIMIT, so that their exponentials can be summed (Kong et al. 2020)
+LOWEST = -1e30  # what no embedding is below
 TINY = 1e-20  # a weight that moves no mean, and keeps 0 / 0 from being asked
 
 
@@ -327,9 +328,6 @@ class MeanMaxHead(PoolingHead):
     def finish(self, pooled: Tensor) -> Tensor:
         """Classify."""
         return torch.sigmoid(dense(self.classify, pooled))
-
-
-LOWEST = -1e30  # what no embedding is below
 
 
 def dense(layer: nn.Linear, x: Tensor) -> Tensor:
