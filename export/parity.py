@@ -157,8 +157,9 @@ def through_a_gap(deployed: Model, model: Streamable, frames: Float32) -> float:
 def _ragged(scorer: Scorer, frames: Float32, first: int) -> Float32:
     """Scores of frames pushed in blocks of 1, 2, … 7, 1, 2 … frames."""
     card, scores, at, size = scorer.card, [], 0, 1
+    hop = card.frontend.hop if card.frontend else 1
     while at < len(frames):
-        block = FeatureBlock("gap", first + at, card.frontend.hop, card.input.rate, frames[at : at + size])
+        block = FeatureBlock("gap", first + at, hop, card.input.rate, frames[at : at + size])
         scores.append(scorer.push(block).scores.copy())
         at, size = at + size, size % 7 + 1
     return np.concatenate([*scores, scorer.flush().scores])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from msgspec import structs
 from torch import nn
 
 from edge.blocks import FeatureBlock
@@ -148,6 +149,7 @@ def late_model(tmp_path_factory):
     network = Network(body, AttentionHead(nn.Linear(6, 3), 10), 16).eval()
     step = Step(network, 4)
     tflite.write(step, folder / "model.tflite")
+    onnx.write(step, folder / "model.onnx")
     frames = frames_of(network, 80)
     quantize.tflite(folder / "model.tflite", folder / "model.int8.tflite", stream(step.run, step, frames, 1).feeds)
     return folder, network, step
@@ -179,13 +181,28 @@ def card_of(step, **changes):
     )
 
 
-def test_the_devices_scorer_runs_lookahead_strides_and_pooling_over_a_gap(late_model):
+@pytest.mark.parametrize("kind", WRITERS)
+def test_the_devices_scorer_runs_lookahead_strides_and_pooling_over_a_gap(late_model, kind):
     folder, network, step = late_model
     card = card_of(step)
     check_card(card, "late")
-    engine = open_engine("tflite", folder / "model.tflite")
+    engine = open_engine(kind, folder / f"model.{kind}")
     check_graph(card, engine, "late")
     assert parity.through_a_gap(Model(card, engine), network, frames_of(network, 101)) <= TOLERANCE
+
+
+def test_a_network_on_raw_samples_runs_on_the_device(tmp_path):
+    network = build("waveform")
+    step = Step(network, 160)
+    tflite.write(step, tmp_path / "model.tflite")
+    features = card_of(step)
+    card = structs.replace(
+        features, input=Input(kind="waveform", rate=16_000, tensor="features"), frontend=None, frontend_hash=""
+    )
+    check_card(card, "waveform")
+    engine = open_engine("tflite", tmp_path / "model.tflite")
+    check_graph(card, engine, "waveform")
+    assert parity.through_a_gap(Model(card, engine), network, frames_of(network, 1003)) <= TOLERANCE
 
 
 def test_clip_scores_of_the_devices_scorer_are_those_of_the_window(late_model):
