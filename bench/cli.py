@@ -181,6 +181,29 @@ def compare(a: Path, b: Path, as_json: bool) -> None:
         click.echo(comparing.to_markdown(found, notes))
 
 
+@bench.command()
+@click.argument("trained", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--model", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True, help="Folder.")
+@click.option("--fold", "folds", multiple=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), required=True, envvar="WHEATEAR_DATA")
+@click.option("--rounds", default=9, show_default=True, help="Interleaved rounds.")
+@click.option("--out", type=click.Path(path_type=Path), help="Put the tables into OUT.md, everything into OUT.json.")
+def streaming(trained: Path, model: Path, folds: tuple[Path, ...], data: Path, rounds: int, out: Path | None) -> None:
+    """Time carried state against a sliding window with the weights of the run TRAINED, and check what it must keep.
+
+    \b
+    Example:
+      wheatear bench streaming runs/esc10-s --model edge/zoo/esc10-s --data ../shared/data --fold runs/esc10-s-fold1
+    """
+    from bench import streaming as benchmark
+
+    with threadpool_limits(1):
+        results = benchmark.run(trained, model, folds, data, rounds)
+    click.echo(benchmark.document(results))
+    if out is not None:
+        benchmark.write(results, out)
+
+
 def _show(results: list[Result], as_json: bool, document: Path | None, name: str) -> None:
     from bench import result
 

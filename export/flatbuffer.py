@@ -5,6 +5,7 @@ Signals are NHWC: ``[1, time, frequency, channels]``. Every method adds one oper
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,36 @@ from ai_edge_litert import schema_py_generated as schema
 
 Operator = schema.BuiltinOperator
 Options = schema.BuiltinOptions
-_TYPES = {np.dtype("float32"): schema.TensorType.FLOAT32, np.dtype("int32"): schema.TensorType.INT32}
+_TYPES = {
+    np.dtype("float32"): schema.TensorType.FLOAT32,
+    np.dtype("int32"): schema.TensorType.INT32,
+    np.dtype("int64"): schema.TensorType.INT64,
+    np.dtype("bool"): schema.TensorType.BOOL,
+}
+FUSED = {
+    "none": schema.ActivationFunctionType.NONE,
+    "relu": schema.ActivationFunctionType.RELU,
+    "relu6": schema.ActivationFunctionType.RELU6,
+}
+
+
+def _leaky() -> Any:
+    options = schema.LeakyReluOptionsT()
+    options.alpha = 0.01
+    return options
+
+
+FUNCTIONS: dict[str, tuple[int, int, Any]] = {
+    "relu": (Operator.RELU, Options.NONE, None),
+    "relu6": (Operator.RELU6, Options.NONE, None),
+    "leaky_relu": (Operator.LEAKY_RELU, Options.LeakyReluOptions, _leaky),
+    "elu": (Operator.ELU, Options.NONE, None),
+    "gelu": (Operator.GELU, Options.GeluOptions, schema.GeluOptionsT),
+    "hard_swish": (Operator.HARD_SWISH, Options.HardSwishOptions, schema.HardSwishOptionsT),
+    "sigmoid": (Operator.LOGISTIC, Options.NONE, None),
+    "tanh": (Operator.TANH, Options.NONE, None),
+    "exp": (Operator.EXP, Options.ExpOptions, schema.ExpOptionsT),
+}
 
 
 class Writer:
@@ -31,14 +61,19 @@ class Writer:
         self.graph.tensors, self.graph.operators, self.graph.inputs, self.graph.outputs = [], [], [], []
         self.model.subgraphs = [self.graph]
         self._codes: dict[int, int] = {}
+        self._scalars: dict[float, int] = {}
 
     def shape(self, tensor: int) -> list[int]:
         """Shape of a tensor."""
         return list(self.graph.tensors[tensor].shape)
 
-    def input(self, name: str, shape: Sequence[int]) -> int:
+    def dtype(self, tensor: int) -> np.dtype[Any]:
+        """Element type of a tensor."""
+        return next(dtype for dtype, code in _TYPES.items() if code == self.graph.tensors[tensor].type)
+
+    def input(self, name: str, shape: Sequence[int], dtype: Any = np.float32) -> int:
         """Declare an input."""
-        tensor = self._tensor(shape, name=name)
+        tensor = self._tensor(shape, dtype, name)
         self.graph.inputs.append(tensor)
         return tensor
 
@@ -52,64 +87,164 @@ class Writer:
 
     def slice(self, x: int, begin: Sequence[int], size: Sequence[int], name: str = "") -> int:
         """Cut a block."""
-        ends = [self._constant(np.asarray(v, np.int32)) for v in (begin, size)]
+        ends = [self.constant(np.asarray(v, np.int32)) for v in (begin, size)]
         return self._operator(Operator.SLICE, [x, *ends], size, Options.SliceOptions, schema.SliceOptionsT(), name)
 
     def reshape(self, x: int, shape: Sequence[int], name: str = "") -> int:
         """Same numbers, another shape."""
         options = schema.ReshapeOptionsT()
         options.newShape = list(shape)
-        constant = self._constant(np.asarray(shape, np.int32))
-        return self._operator(Operator.RESHAPE, [x, constant], shape, Options.ReshapeOptions, options, name)
+        inputs = [x, self.constant(np.asarray(shape, np.int32))]
+        dtype = self.dtype(x)
+        return self._operator(Operator.RESHAPE, inputs, shape, Options.ReshapeOptions, options, name, dtype)
 
-    def pad(self, x: int, widths: Sequence[tuple[int, int]]) -> int:
-        """Zeros before and behind each axis."""
+    def pad(self, x: int, widths: Sequence[tuple[int, int]], value: float = 0.0) -> int:
+        """A value, zero by default, before and behind each axis."""
         shape = [n + a + b for n, (a, b) in zip(self.shape(x), widths, strict=True)]
-        constant = self._constant(np.asarray(widths, np.int32))
-        return self._operator(Operator.PAD, [x, constant], shape, Options.PadOptions, schema.PadOptionsT())
+        inputs = [x, self.constant(np.asarray(widths, np.int32))]
+        if not value:
+            return self._operator(Operator.PAD, inputs, shape, Options.PadOptions, schema.PadOptionsT())
+        inputs.append(self.constant(np.asarray([value], np.float32)))
+        return self._operator(Operator.PADV2, inputs, shape, Options.PadV2Options, schema.PadV2OptionsT())
+
+    def transpose(self, x: int, order: Sequence[int]) -> int:
+        """Axes in another order."""
+        shape = [self.shape(x)[axis] for axis in order]
+        inputs = [x, self.constant(np.asarray(order, np.int32))]
+        return self._operator(Operator.TRANSPOSE, inputs, shape, Options.TransposeOptions, schema.TransposeOptionsT())
 
     def convolve(
         self,
         x: int,
         weight: npt.NDArray[np.float32],
         bias: npt.NDArray[np.float32],
-        stride: int,
-        dilation: int,
-        relu: bool,
-        depthwise: bool,
+        stride: tuple[int, int] = (1, 1),
+        dilation: tuple[int, int] = (1, 1),
+        groups: int = 1,
+        activation: str = "none",
     ) -> int:
-        """Unpadded convolution; `weight` as PyTorch has it, [out, in / groups, time, frequency]."""
-        _, time, bands, _ = self.shape(x)
-        out, _, height, width = weight.shape
-        shape = [1, time - (height - 1) * dilation, (bands - width) // stride + 1, out]
+        """Unpadded convolution; `weight` as PyTorch has it, [out, in / groups, time, frequency]; see `FUSED`."""
+        _, time, bands, channels = self.shape(x)
+        out, _, *kernel = weight.shape
+        sizes = zip((time, bands), kernel, dilation, stride, strict=True)
+        shape = [1, *((n - (k - 1) * d - 1) // s + 1 for n, k, d, s in sizes), out]
+        depthwise = groups == channels and groups > 1
         options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
-        options.strideH, options.strideW = 1, stride
-        options.dilationHFactor, options.dilationWFactor = dilation, 1
+        options.strideH, options.strideW = stride
+        options.dilationHFactor, options.dilationWFactor = dilation
         options.padding = schema.Padding.VALID
-        options.fusedActivationFunction = _relu(relu)
+        options.fusedActivationFunction = FUSED[activation]
         if depthwise:
-            options.depthMultiplier = 1
+            options.depthMultiplier = out // channels
             code, kind, order = Operator.DEPTHWISE_CONV_2D, Options.DepthwiseConv2DOptions, (1, 2, 3, 0)
+            weight = weight.reshape(1, out, *kernel).swapaxes(0, 1)
         else:
             code, kind, order = Operator.CONV_2D, Options.Conv2DOptions, (0, 2, 3, 1)
-        inputs = [x, self._constant(weight.transpose(order)), self._constant(bias)]
+        inputs = [x, self.constant(weight.transpose(order)), self.constant(bias)]
         return self._operator(code, inputs, shape, kind, options)
 
-    def dense(self, x: int, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> int:
+    def transpose_convolve(
+        self, x: int, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], stride: int
+    ) -> int:
+        """Transposed convolution in time, uncut; `weight` as PyTorch has it, [in, out, time, 1]."""
+        _, time, bands, _ = self.shape(x)
+        options = schema.TransposeConvOptionsT()
+        options.strideH, options.strideW, options.padding = stride, 1, schema.Padding.VALID
+        shape = [1, (time - 1) * stride + weight.shape[2], bands, weight.shape[1]]
+        size, kernel = self.constant(np.asarray(shape, np.int32)), self.constant(weight.transpose(1, 2, 3, 0))
+        y = self._operator(Operator.TRANSPOSE_CONV, [size, kernel, x], shape, Options.TransposeConvOptions, options)
+        return self.add(y, self.constant(bias))
+
+    def pool(self, x: int, kernel: tuple[int, int], stride: tuple[int, int], largest: bool) -> int:
+        """Unpadded maximum or mean of windows."""
+        options = schema.Pool2DOptionsT()
+        options.filterHeight, options.filterWidth = kernel
+        options.strideH, options.strideW = stride
+        options.padding = schema.Padding.VALID
+        _, time, bands, channels = self.shape(x)
+        sizes = zip((time, bands), kernel, stride, strict=True)
+        shape = [1, *((n - k) // s + 1 for n, k, s in sizes), channels]
+        code = Operator.MAX_POOL_2D if largest else Operator.AVERAGE_POOL_2D
+        return self._operator(code, [x], shape, Options.Pool2DOptions, options)
+
+    def mean(self, x: int, axis: int) -> int:
+        """Mean over an axis, which stays with length 1."""
+        options = schema.ReducerOptionsT()
+        options.keepDims = True
+        shape = [1 if i == axis else n for i, n in enumerate(self.shape(x))]
+        inputs = [x, self.constant(np.asarray([axis], np.int32))]
+        return self._operator(Operator.MEAN, inputs, shape, Options.ReducerOptions, options)
+
+    def dense(
+        self, x: int, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], activation: str = "none"
+    ) -> int:
         """Fully connected over the last axis; `weight` is [out, in]."""
         options = schema.FullyConnectedOptionsT()
         options.keepNumDims = True
-        inputs = [x, self._constant(weight), self._constant(bias)]
+        options.fusedActivationFunction = FUSED[activation]
+        inputs = [x, self.constant(weight), self.constant(bias)]
         shape = [*self.shape(x)[:-1], len(weight)]
         return self._operator(Operator.FULLY_CONNECTED, inputs, shape, Options.FullyConnectedOptions, options)
 
-    def add(self, a: int, b: int) -> int:
+    def add(self, a: int, b: int, name: str = "") -> int:
         """Elementwise sum."""
-        return self._operator(Operator.ADD, [a, b], self.shape(a), Options.AddOptions, schema.AddOptionsT())
+        return self._pair(Operator.ADD, a, b, Options.AddOptions, schema.AddOptionsT(), name)
+
+    def subtract(self, a: int, b: int) -> int:
+        """Elementwise difference."""
+        return self._pair(Operator.SUB, a, b, Options.SubOptions, schema.SubOptionsT())
+
+    def multiply(self, a: int, b: int) -> int:
+        """Elementwise product."""
+        return self._pair(Operator.MUL, a, b, Options.MulOptions, schema.MulOptionsT())
+
+    def divide(self, a: int, b: int) -> int:
+        """Elementwise quotient."""
+        return self._pair(Operator.DIV, a, b, Options.DivOptions, schema.DivOptionsT())
+
+    def larger(self, a: int, b: int) -> int:
+        """Elementwise maximum."""
+        options = schema.MaximumMinimumOptionsT()
+        return self._pair(Operator.MAXIMUM, a, b, Options.MaximumMinimumOptions, options)
+
+    def smaller(self, a: int, b: int) -> int:
+        """Elementwise minimum."""
+        options = schema.MaximumMinimumOptionsT()
+        return self._pair(Operator.MINIMUM, a, b, Options.MaximumMinimumOptions, options)
+
+    def at_least(self, a: int, b: int) -> int:
+        """Whether a ≥ b, elementwise."""
+        options = schema.GreaterEqualOptionsT()
+        return self._pair(Operator.GREATER_EQUAL, a, b, Options.GreaterEqualOptions, options, dtype=np.bool_)
+
+    def both(self, a: int, b: int) -> int:
+        """Whether both are true, elementwise."""
+        options = schema.LogicalAndOptionsT()
+        return self._pair(Operator.LOGICAL_AND, a, b, Options.LogicalAndOptions, options, dtype=np.bool_)
+
+    def select(self, condition: int, a: int, b: int) -> int:
+        """`a` where `condition`, else `b`; they broadcast to the shape of `a`."""
+        options = schema.SelectV2OptionsT()
+        return self._operator(Operator.SELECT_V2, [condition, a, b], self.shape(a), Options.SelectV2Options, options)
+
+    def function(self, name: str, x: int, output: str = "") -> int:
+        """An elementwise function, see `FUNCTIONS`."""
+        code, kind, options = FUNCTIONS[name]
+        return self._operator(code, [x], self.shape(x), kind, options and options(), output)
 
     def sigmoid(self, x: int, name: str = "") -> int:
         """1 / (1 + exp(-x))."""
-        return self._operator(Operator.LOGISTIC, [x], self.shape(x), name=name)
+        return self.function("sigmoid", x, name)
+
+    def copy(self, x: int, name: str) -> int:
+        """The same tensor under a name of its own."""
+        return self.reshape(x, self.shape(x), name)
+
+    def scalar(self, value: float) -> int:
+        """One number, shared by all who ask for it."""
+        if value not in self._scalars:
+            self._scalars[value] = self.constant(np.asarray([value], np.float32))
+        return self._scalars[value]
 
     def save(self, path: Path, outputs: dict[str, int]) -> None:
         """Write the file with one signature whose names are the inputs' and `outputs`'."""
@@ -128,7 +263,8 @@ class Writer:
         self.graph.tensors.append(tensor)
         return len(self.graph.tensors) - 1
 
-    def _constant(self, values: npt.NDArray[Any]) -> int:
+    def constant(self, values: npt.NDArray[Any]) -> int:
+        """Numbers that the file carries."""
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
         self.model.buffers.append(buffer)
@@ -142,6 +278,7 @@ class Writer:
         kind: int = Options.NONE,
         options: Any = None,
         name: str = "",
+        dtype: Any = np.float32,
     ) -> int:
         if code not in self._codes:
             entry = schema.OperatorCodeT()
@@ -150,10 +287,14 @@ class Writer:
             self.model.operatorCodes.append(entry)
         operator = schema.OperatorT()
         operator.opcodeIndex, operator.inputs = self._codes[code], list(inputs)
-        operator.outputs = [self._tensor(shape, name=name)]
+        operator.outputs = [self._tensor(shape, dtype, name)]
         operator.builtinOptionsType, operator.builtinOptions = kind, options
         self.graph.operators.append(operator)
         return operator.outputs[0]
+
+    def _pair(self, code: int, a: int, b: int, kind: int, options: Any, name: str = "", dtype: Any = None) -> int:
+        shape = np.broadcast_shapes(self.shape(a), self.shape(b))
+        return self._operator(code, [a, b], shape, kind, options, name, dtype or self.dtype(a))
 
 
 def pack(model: Any) -> bytes:
@@ -168,8 +309,28 @@ def unpack(data: bytes) -> Any:
     return schema.ModelT.InitFromPackedBuf(data, 0)
 
 
-def _relu(on: bool) -> int:
-    return schema.ActivationFunctionType.RELU if on else schema.ActivationFunctionType.NONE
+def borders(model: Any) -> list[tuple[int, float, int]]:
+    """Where float becomes int8: the float tensor, and the scale and zero point that it gets."""
+    graph, found = model.subgraphs[0], []
+    for operator in graph.operators:
+        if model.operatorCodes[operator.opcodeIndex].builtinCode != Operator.QUANTIZE:
+            continue
+        source, target = int(operator.inputs[0]), graph.tensors[operator.outputs[0]]
+        if graph.tensors[source].type == schema.TensorType.FLOAT32 and target.type == schema.TensorType.INT8:
+            found.append((source, float(target.quantization.scale[0]), int(target.quantization.zeroPoint[0])))
+    return found
+
+
+def convolutions(model: Any) -> list[tuple[str, str, int]]:
+    """Name of the output, operator and number of weights of every convolution, in order."""
+    kinds = {Operator.CONV_2D: "CONV_2D", Operator.DEPTHWISE_CONV_2D: "DEPTHWISE_CONV_2D"}
+    graph, found = model.subgraphs[0], []
+    for operator in graph.operators:
+        kind = kinds.get(model.operatorCodes[operator.opcodeIndex].builtinCode)
+        if kind:
+            weights = math.prod(int(n) for n in graph.tensors[operator.inputs[1]].shape)
+            found.append((graph.tensors[operator.outputs[0]].name.decode(), kind, weights))
+    return found
 
 
 def _named(name: bytes, index: int) -> Any:

@@ -1,4 +1,4 @@
-"""A step to ONNX: static shapes, all weights inside the file."""
+"""A graph to ONNX: static shapes, all weights inside the file."""
 
 from __future__ import annotations
 
@@ -7,28 +7,38 @@ import io
 import warnings
 from pathlib import Path
 
+import onnx
 import onnxruntime
 import torch
 
-from export.step import Step, StepFunction
+from export.step import Graph, StepFunction
 
 
-def write(step: Step, path: Path) -> None:
-    """Export `step` to `path`."""
-    bands = step.model.body.layers[0].bands
-    example = (torch.zeros(1, step.chunk, bands), *(torch.zeros(shape) for shape in step.shapes.values()))
+def write(graph: Graph, path: Path) -> None:
+    """Export `graph` to `path`."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # the exporter's notes about its own future
         torch.onnx.export(
-            step,
-            example,
+            graph,
+            graph.example(),
             path,
-            input_names=step.inputs,
-            output_names=step.outputs,
+            input_names=graph.inputs,
+            output_names=graph.outputs,
             dynamo=True,
             external_data=False,
             optimize=True,
         )
+    _strip(path)
+
+
+def _strip(path: Path) -> None:
+    """Take out what the exporter notes down for debugging: names of this machine's folders, line by line."""
+    model = onnx.load(path)
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    onnx.save(model, path)
 
 
 def runner(path: Path) -> StepFunction:

@@ -1,27 +1,37 @@
-"""Writes a model folder: the files that were asked for, checked against the network, and the card."""
+"""Writes a model folder: the files that were asked for, proved against the network, the card, and the proof."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import tomli_w
 import torch
 
 from edge.frontend.stream import FrontEnd
+from edge.inference import card as cards
 from edge.inference.card import Card, Input, ModelFile, Output, State, Stateful
-from export import onnx, parity, quantize, tflite
-from export.step import Float32, Step, StepFunction, Tensors, stream
+from edge.inference.model import Model
+from export import onnx, parity, plan, quantize, tflite
+from export.parity import Parity, Proof
+from export.step import CLOCK, Float32, Graph, Step, StepFunction, Tensors, Window, stream
 from training.data import esc10
 from training.data.esc10 import LABELS, Clip
 from training.recipe import Recipe
 from training.run import Run
 
-CHUNK = 2
+CHUNK = 2  # frames, unless time strides ask for more
 FORMATS = {"onnx": (onnx.write, onnx.runner, quantize.onnx), "tflite": (tflite.write, tflite.runner, quantize.tflite)}
-CALIBRATION_CLIPS, PARITY_CLIPS, EVERY = 60, 40, 11
+CALIBRATION_CLIPS, RECORDINGS, EVERY = 60, 20, 11
+FIELDS = 3  # receptive fields that a recording is long, at least
+LONG = 600.0  # seconds over which int8 may drift
+Report = Callable[[str], None]
 
 
 def package(
@@ -31,7 +41,8 @@ def package(
     formats: Sequence[str] = ("onnx", "tflite"),
     int8: bool = True,
     metrics: Mapping[str, float | str] | None = None,
-    report: Callable[[str], None] = lambda _: None,
+    report: Report = lambda _: None,
+    window: float = 0.0,
 ) -> Card:
     """Write `folder` and return its card.
 
@@ -42,60 +53,215 @@ def package(
     metrics
         Further figures for the card.
     report
-        Takes one line per file.
+        Takes one line per finding.
+    window
+        Seconds of a window that slides by half its length, instead of carried state; for what cannot stream.
 
     Raises
     ------
     ValueError
-        A float file does not compute the network's scores within 1e-5.
+        A layer cannot stream or be written, or a float file does not compute what the network computes within 1e-5.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # steps are small: two threads would spend their time waiting for each other
-    recipe, step = run.recipe, Step(run.model, CHUNK)
-    clips = _frames(recipe, esc10.load(data / recipe.data.labelled, recipe.frontend.rate, run.splits["folds"]))
-    check, figures = _checker(run, step, clips[:: max(1, len(clips) // PARITY_CLIPS)], report), {}
-    figures["steps"] = check("torch steps", step.run, parity.TOLERANCE)
-    feeds = _feeds(step, clips[3 :: max(1, len(clips) // CALIBRATION_CLIPS)]) if int8 else []
-    files = []
+    loaded = esc10.load(data / run.recipe.data.labelled, run.recipe.frontend.rate, run.splits["folds"])
+    writer = _Windows(run, window, loaded, report) if window else _Steps(run, loaded, report)
+    files, proofs = [], {}
+    feeds = writer.calibration() if int8 else []
     for kind in formats:
         write, runner, to_int8 = FORMATS[kind]
         path = folder / f"model.{kind}"
-        write(step, path)
-        check(path.name, runner(path), parity.TOLERANCE)
+        write(writer.graph, path)
+        proofs[path.name] = writer.prove(path.name, runner(path))
         files.append(_file(path, kind, "float32"))
         if int8:
             small = folder / f"model.int8.{kind}"
             to_int8(path, small, feeds)
-            figures[kind] = check(small.name, runner(small), 1.0)
+            proofs[small.name] = writer.compare(small, runner(small), feeds)
             files.append(_file(small, kind, "int8"))
-    agreement = {f"{k}_int8_event_agreement": round(p.decisions, 4) for k, p in figures.items() if k in formats}
-    card = _card(recipe, step, files, _own_metrics(run) | agreement | dict(metrics or {}))
+    own = _own_metrics(run) | _agreement(proofs) | dict(metrics or {})
+    card = _card(run.recipe, writer.graph, writer.mode(), files, own)
     (folder / "card.toml").write_text(tomli_w.dumps(msgspec.to_builtins(card)), encoding="utf-8")
+    proofs |= writer.deployed(folder, card)
+    (folder / "parity.json").write_text(json.dumps(writer.facts() | proofs, indent=1) + "\n", encoding="utf-8")
     return card
 
 
-def _frames(recipe: Recipe, clips: Sequence[Clip]) -> list[Float32]:
-    front_end = FrontEnd(recipe.frontend)
-    return [front_end.transform(clip.samples) for clip in clips]
+def planned(run: Run) -> str:
+    """The plan of a run's network as text.
+
+    Raises
+    ------
+    ValueError
+        A layer cannot stream: its name and the reason.
+    """
+    step = Step(run.model, math.lcm(CHUNK, Step(run.model).chunk))
+    return plan.text(step, run.recipe.frontend, run.recipe.decode)
 
 
-def _feeds(step: Step, clips: Sequence[Float32]) -> list[Tensors]:
-    """Inputs of some steps of streamed clips: real features with the states that they lead to."""
-    return [feed for frames in clips for feed in stream(step.run, step.zeros(), frames, step.chunk)[1][::EVERY]]
+class _Steps:
+    """A network with carried state."""
 
-
-def _checker(
-    run: Run, step: Step, clips: Sequence[Float32], report: Callable[[str], None]
-) -> Callable[[str, StepFunction, float], parity.Parity]:
-    def check(name: str, function: StepFunction, tolerance: float) -> parity.Parity:
+    def __init__(self, run: Run, clips: Sequence[Clip], report: Report) -> None:
+        least = Step(run.model).chunk
+        self.graph = Step(run.model, math.lcm(CHUNK, least))
+        self._run, self._report, self._clips = run, report, clips
+        self._front_end = FrontEnd(run.recipe.frontend)
+        self._recordings = self._joined()
         recipe = run.recipe
-        found = parity.compare(run.model, step, function, clips, LABELS, recipe.decode, recipe.frontend)
-        same = f"same events in {found.decisions:.0%}"
-        report(f"{name}: largest error {found.error:.1e}, mean {found.mean_error:.1e}, {same}")
-        parity.demand(found, name, tolerance)
-        return found
+        self._proof = Proof(run.model, self.graph, self._recordings, LABELS, recipe.decode, recipe.frontend)
+        self._scene = self._long_scene()
+        steps = self._proof.of_steps()
+        _tell(report, "torch steps", steps)
+        parity.demand(steps, "torch steps")
 
-    return check
+    def prove(self, name: str, run: StepFunction) -> dict[str, object]:
+        """Compare a float file; refuse it where it differs."""
+        found = self._proof.of(run)
+        _tell(self._report, name, found)
+        parity.demand(found, name)
+        return dataclasses.asdict(found)
+
+    def compare(self, path: Path, run: StepFunction, feeds: Sequence[Tensors]) -> dict[str, object]:
+        """Measure an int8 file: error, drift over a long scene, saturated values."""
+        found, seconds = self._proof.of(run), len(self._scene) * self._front_end.spec.hop / self._front_end.spec.rate
+        drift = self._proof.drift(run, self._run.model, self._scene, seconds)
+        _tell(self._report, path.name, found)
+        self._report(
+            f"{path.name}: over {drift.seconds:.0f} s mean error {drift.first:.1e} in the first tenth and "
+            f"{drift.last:.1e} in the last; of {drift.events} events {drift.decisions:.1%} the same within a frame, "
+            f"{drift.collar:.1%} within 200 ms"
+        )
+        facts = dataclasses.asdict(found) | {"drift": dataclasses.asdict(drift)}
+        if path.suffix == ".tflite":
+            clipped, total = quantize.saturations(path, feeds)
+            self._report(f"{path.name}: {clipped} of {total} values clipped where float becomes int8")
+            facts |= {"saturated": clipped, "saturated_of": total}
+        return facts
+
+    def calibration(self) -> list[Tensors]:
+        """Inputs of some steps of streamed clips: real features with the states that they lead to."""
+        chosen = self._clips[3 :: max(1, len(self._clips) // CALIBRATION_CLIPS)]
+        clips = [self._front_end.transform(clip.samples) for clip in chosen]
+        return [feed for frames in clips for feed in stream(self.graph.run, self.graph, frames, EVERY).feeds]
+
+    def deployed(self, folder: Path, card: Card) -> dict[str, object]:
+        """Compare every float file through the device's scorer, over a gap."""
+        errors = {}
+        for file in card.files:
+            if file.precision == "float32":
+                model = Model.load(folder, file.engine, file.precision)
+                errors[file.name] = parity.through_a_gap(model, self._run.model, self._recordings[0])
+                self._report(
+                    f"{file.name}: before and after a gap, through the device's scorer {errors[file.name]:.1e}"
+                )
+                parity.demand(Parity(errors[file.name], 0.0, 1.0), f"{file.name} over a gap")
+        return {"over_a_gap": errors}
+
+    def mode(self) -> Stateful:
+        """The card's table."""
+        step, at = self.graph, self.graph.timeline
+        states = [State(f"past.{name}", f"next.{name}", shape) for name, shape in step.shapes.items()]
+        pos, end = CLOCK if step.clocked else ("", "")
+        return Stateful(chunk=step.chunk, rate=at.rate, delay=at.delay, states=states, position=pos, end=end)
+
+    def facts(self) -> dict[str, object]:
+        """What was proved on."""
+        frames = [len(r) for r in self._recordings]
+        at = self.graph.timeline
+        field = at.past + at.ahead + at.rate
+        return {"recordings": len(frames), "frames": min(frames), "receptive_field": field, "chunk": self.graph.chunk}
+
+    def _joined(self) -> list[Float32]:
+        """Clips in a row, each recording at least `FIELDS` receptive fields and one second long."""
+        at, spec = self.graph.timeline, self._front_end.spec
+        past = at.past if math.isfinite(at.past) else 10 * spec.rate / spec.hop
+        wanted = int(max(FIELDS * (past + at.ahead + at.rate), spec.rate / spec.hop) + 2) * spec.hop + spec.frames.size
+        long, samples = [], np.empty(0, np.float32)
+        for clip in self._clips[:: max(1, len(self._clips) // (RECORDINGS * 3))]:
+            samples = np.concatenate([samples, clip.samples])
+            if len(samples) >= wanted:
+                long.append(self._front_end.transform(samples))
+                samples = np.empty(0, np.float32)
+        if not long:
+            raise ValueError(f"expected clips of {wanted / spec.rate:.1f} s in all to prove the files on, got fewer")
+        return long[:RECORDINGS]
+
+    def _long_scene(self) -> Float32:
+        """Clips one behind another, up to `LONG` seconds; a stride through the table mixes the classes."""
+        spec, samples = self._front_end.spec, []
+        order = np.argsort([(i * 37) % len(self._clips) for i in range(len(self._clips))], kind="stable")
+        for i in order:
+            if sum(map(len, samples)) >= LONG * spec.rate:
+                break
+            samples.append(self._clips[i].samples)
+        return self._front_end.transform(np.concatenate(samples)[: int(LONG * spec.rate)])
+
+
+class _Windows:
+    """A network on whole windows."""
+
+    def __init__(self, run: Run, seconds: float, clips: Sequence[Clip], report: Report) -> None:
+        spec = run.recipe.frontend
+        frames = int(seconds * spec.rate / spec.hop) // 2 * 2
+        self.graph = Window(run.model, frames)
+        self._report, front_end = report, FrontEnd(spec)
+        self._recordings = [x for x in (front_end.transform(clip.samples) for clip in clips) if len(x) >= frames]
+        if not self._recordings:
+            raise ValueError(f"--window: expected clips of at least {seconds:g} s to prove the files on, got none")
+
+    def prove(self, name: str, run: StepFunction) -> dict[str, object]:
+        """Compare a float file; refuse it where it differs."""
+        found = parity.of_windows(self.graph, run, self._recordings[:RECORDINGS])
+        _tell(self._report, name, found)
+        parity.demand(found, name)
+        return _finite(found)
+
+    def compare(self, path: Path, run: StepFunction, feeds: Sequence[Tensors]) -> dict[str, object]:  # noqa: ARG002
+        """Measure an int8 file."""
+        found = parity.of_windows(self.graph, run, self._recordings[:RECORDINGS])
+        _tell(self._report, path.name, found)
+        return _finite(found)
+
+    def calibration(self) -> list[Tensors]:
+        """Windows of clips."""
+        chosen = self._recordings[:: max(1, len(self._recordings) // CALIBRATION_CLIPS)]
+        return [self.graph.feeds(frames[: self.graph.chunk], {}) for frames in chosen]
+
+    def deployed(self, folder: Path, card: Card) -> dict[str, object]:
+        """Load every file as the device does, which runs it once."""
+        for file in card.files:
+            Model.load(folder, file.engine, file.precision)
+        return {}
+
+    def mode(self) -> cards.Window:
+        """The card's table."""
+        return cards.Window(length=self.graph.chunk, hop=self.graph.chunk // 2)
+
+    def facts(self) -> dict[str, object]:
+        """What was proved on."""
+        return {"recordings": min(len(self._recordings), RECORDINGS), "frames": self.graph.chunk}
+
+
+def _tell(report: Report, name: str, found: Parity) -> None:
+    same = "" if math.isnan(found.decisions) else f", {found.decisions:.1%} of events the same within a frame"
+    report(f"{name}: largest error {found.error:.1e}, mean {found.mean_error:.1e}{same}")
+    report("  " + "  ".join(f"{tensor} {error:.0e}" for tensor, error in found.tensors.items()))
+
+
+def _finite(found: Parity) -> dict[str, object]:
+    return {name: value for name, value in dataclasses.asdict(found).items() if name != "decisions"}
+
+
+def _agreement(proofs: Mapping[str, Mapping[str, object]]) -> dict[str, float]:
+    """Share of events that int8 files agree on, for the card."""
+    names = {"model.int8.onnx": "onnx", "model.int8.tflite": "tflite"}
+    return {
+        f"{names[name]}_int8_events_within_{span}": round(float(found["drift"][key]), 4)
+        for name, found in proofs.items()
+        if name in names and "drift" in found
+        for span, key in (("a_frame", "decisions"), ("200ms", "collar"))
+    }
 
 
 def _file(path: Path, engine: str, precision: str) -> ModelFile:
@@ -103,8 +269,13 @@ def _file(path: Path, engine: str, precision: str) -> ModelFile:
     return ModelFile(name=path.name, engine=engine, precision=precision, sha256=digest)
 
 
-def _card(recipe: Recipe, step: Step, files: list[ModelFile], metrics: dict[str, float | str]) -> Card:
-    states = [State(f"past.{name}", f"next.{name}", shape) for name, shape in step.shapes.items()]
+def _card(
+    recipe: Recipe,
+    graph: Graph,
+    mode: Stateful | cards.Window,
+    files: list[ModelFile],
+    metrics: dict[str, float | str],
+) -> Card:
     return Card(
         format=1,
         name=recipe.name,
@@ -118,8 +289,14 @@ def _card(recipe: Recipe, step: Step, files: list[ModelFile], metrics: dict[str,
         input=Input(kind="features", rate=recipe.frontend.rate, tensor="features", layout="BTF"),
         frontend=recipe.frontend,
         frontend_hash=recipe.frontend.hash,
-        stream=Stateful(chunk=step.chunk, rate=1, delay=0, states=states),
-        output=Output(scores="scores", kind="frame", activation="probabilities", embedding="embedding"),
+        stream=mode,
+        output=Output(
+            scores="scores",
+            kind="frame",
+            activation="probabilities",
+            clip="clip" if graph.pools and isinstance(graph, Step) else "",
+            embedding="embedding",
+        ),
         decode=recipe.decode,
         metrics=metrics,
     )

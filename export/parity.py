@@ -1,66 +1,189 @@
-"""Do all files compute the same function? The network on a whole clip is the truth; steps and files must follow it."""
+"""Do all files compute the same function? The network on a whole recording is the truth; steps and files follow it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
+from edge.blocks import FeatureBlock
+from edge.decode.decoder import Detection
 from edge.frontend.spec import FrontEndSpec
 from edge.inference.card import Decode
-from export.step import Float32, Step, StepFunction, stream
-from training.metrics.events import count, detect
-from training.models.dscnn import DSCNN
+from edge.inference.model import Model
+from edge.inference.scorer import Scorer
+from export.step import Float32, Step, StepFunction, Streamable, Streamed, Window, stream
+from training.metrics.events import detect
 
 TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far an implementation is from the network on whole clips.
+    """How far an implementation is from the network on whole recordings.
 
     Attributes
     ----------
     error, mean_error
         Largest and mean difference of scores.
     decisions
-        Share of clips whose events, counted by label, are the same.
+        Share of events that are the same within one frame.
+    tensors
+        Largest difference of every output, and of every state where the recordings end, as a share of the state's
+        largest value where that is above 1.
     """
 
     error: float
     mean_error: float
     decisions: float
+    tensors: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A long chained run against the network: does the error grow?
+
+    Attributes
+    ----------
+    seconds
+        Length.
+    first, last
+        Mean difference of scores in the first and the last tenth.
+    error
+        Largest difference.
+    events, decisions, collar
+        How many events the network hears, and which share of events is the same within one frame, and within 200 ms.
+    """
+
+    seconds: float
+    first: float
+    last: float
+    error: float
+    events: int
+    decisions: float
+    collar: float
+
+
+class Proof:
+    """Recordings ``[T, F]`` whose scores are known: from the network at once, and their states from its steps."""
+
+    def __init__(
+        self, model: Streamable, step: Step, recordings: Sequence[Float32], labels: Sequence[str], rules: Decode,
+        spec: FrontEndSpec,
+    ) -> None:  # fmt: skip
+        self.step, self.recordings = step, recordings
+        self._events = lambda scores: detect(scores, labels, rules, spec)
+        self._hop, self._collar = spec.hop * step.timeline.rate, spec.rate // 5
+        self._truth = [whole(model, frames) for frames in recordings]
+        self._steps = [stream(step.run, step, frames) for frames in recordings]
+
+    def of_steps(self) -> Parity:
+        """Compare the network's own steps."""
+        return self._compare(self._steps)
+
+    def of(self, run: StepFunction) -> Parity:
+        """Compare a file."""
+        return self._compare([stream(run, self.step, frames) for frames in self.recordings])
+
+    def drift(self, run: StepFunction, model: Streamable, frames: Float32, seconds: float) -> Drift:
+        """Compare one long run."""
+        got, truth = stream(run, self.step, frames).scores, whole(model, frames)["scores"]
+        error, tenth = np.abs(got - truth), max(1, len(truth) // 10)
+        heard, found = self._events(truth), self._events(got)
+        return Drift(
+            round(seconds, 1),
+            float(error[:tenth].mean()),
+            float(error[-tenth:].mean()),
+            float(error.max()),
+            len(heard),
+            agreement(heard, found, self._hop),
+            agreement(heard, found, self._collar),
+        )
+
+    def _compare(self, streamed: Sequence[Streamed]) -> Parity:
+        tensors: dict[str, float] = {}
+        errors, same = [], []
+        for got, truth, steps in zip(streamed, self._truth, self._steps, strict=True):
+            errors.append(np.abs(got.scores - truth["scores"]).ravel())
+            same.append(agreement(self._events(truth["scores"]), self._events(got.scores), self._hop))
+            found = {"scores": float(errors[-1].max())}
+            if got.clip is not None:
+                found["clip"] = float(np.abs(got.clip - truth["clip"]).max())
+            for name, value in steps.state.items():
+                found[name.replace("past.", "next.")] = float(
+                    np.abs(got.state[name] - value).max() / max(1.0, np.abs(value).max())
+                )
+            tensors = {name: max(value, tensors.get(name, 0.0)) for name, value in found.items()}
+        joined = np.concatenate(errors)
+        return Parity(float(joined.max()), float(joined.mean()), float(np.mean(same)), tensors)
 
 
 @torch.no_grad()
-def whole(model: DSCNN, frames: Float32) -> Float32:
-    """Scores ``[T, C]`` of a clip at once."""
-    return torch.sigmoid(model.eval()(torch.from_numpy(frames)[None]))[0].numpy()
+def whole(model: Streamable, frames: Float32) -> dict[str, Float32]:
+    """Scores, and clip scores where the head pools, ``[T, C]``, of a recording ``[T, F]`` at once."""
+    scores = model.head.eval()(model.body.eval()(torch.from_numpy(frames)[None, None]))
+    named = {"scores": scores.frame, "clip": scores.clip}
+    return {name: value[0].numpy() for name, value in named.items() if value is not None}
 
 
-def compare(
-    model: DSCNN,
-    step: Step,
-    run: StepFunction,
-    clips: Sequence[Float32],
-    labels: Sequence[str],
-    rules: Decode,
-    spec: FrontEndSpec,
-) -> Parity:
-    """Run every clip ``[T, F]`` in chained steps and hold it against the whole."""
-    errors, same = [], 0
-    for frames in clips:
-        got, _ = stream(run, step.zeros(), frames, step.chunk)
-        truth = whole(model, frames)[: len(got)]
-        errors.append(np.abs(got - truth).ravel())
-        same += count(detect(got, labels, rules, spec)) == count(detect(truth, labels, rules, spec))
+def of_windows(graph: Window, run: StepFunction, recordings: Sequence[Float32]) -> Parity:
+    """Compare a file that takes whole windows: one window of every recording."""
+    tensors: dict[str, float] = {}
+    errors = []
+    for frames in recordings:
+        feed = graph.feeds(frames[: graph.chunk], {})
+        got, truth = run(feed), graph.run(feed)
+        found = {name: float(np.abs(got[name] - truth[name]).max()) for name in graph.outputs if name != "embedding"}
+        tensors = {name: max(value, tensors.get(name, 0.0)) for name, value in found.items()}
+        errors.append(np.abs(got["scores"] - truth["scores"]).ravel())
     joined = np.concatenate(errors)
-    return Parity(float(joined.max()), float(joined.mean()), same / len(clips))
+    return Parity(float(joined.max()), float(joined.mean()), float("nan"), tensors)
+
+
+def through_a_gap(deployed: Model, model: Streamable, frames: Float32) -> float:
+    """Largest difference of scores through the device's own scorer: a piece in ragged blocks, a gap, a second piece."""
+    scorer, cut = deployed.stream(frames[-1]), len(frames) // 2
+    lost, error = 7, 0.0
+    for first, piece in ((0, frames[:cut]), (cut + lost, frames[cut + lost :])):
+        scorer.reset("gap", first)
+        skipped = -first % scorer.grid
+        got, truth = _ragged(scorer, piece, first), whole(model, np.ascontiguousarray(piece[skipped:]))["scores"]
+        error = max(error, float(np.abs(got[: len(truth)] - truth).max()) if len(got) >= len(truth) else float("inf"))
+    return error
+
+
+def _ragged(scorer: Scorer, frames: Float32, first: int) -> Float32:
+    """Scores of frames pushed in blocks of 1, 2, … 7, 1, 2 … frames."""
+    card, scores, at, size = scorer.card, [], 0, 1
+    hop = card.frontend.hop if card.frontend else 1
+    while at < len(frames):
+        block = FeatureBlock("gap", first + at, hop, card.input.rate, frames[at : at + size])
+        scores.append(scorer.push(block).scores.copy())
+        at, size = at + size, size % 7 + 1
+    return np.concatenate([*scores, scorer.flush().scores])
+
+
+def agreement(a: Sequence[Detection], b: Sequence[Detection], hop: int) -> float:
+    """Share of events that are in both, onset and offset at most `hop` samples apart; 1 where neither hears any."""
+    left, same = list(b), 0
+    for event in a:
+        for other in left:
+            near = abs(event.onset - other.onset) <= hop and abs(event.offset - other.offset) <= hop
+            if event.label == other.label and near:
+                left.remove(other)
+                same += 1
+                break
+    return same / max(len(a), len(b)) if a or b else 1.0
 
 
 def demand(parity: Parity, name: str, tolerance: float = TOLERANCE) -> None:
-    """Raise ValueError where the largest error exceeds `tolerance`."""
+    """Raise ValueError where any difference exceeds `tolerance`, naming the output or state."""
     if not parity.error <= tolerance:
         raise ValueError(f"{name}: expected the network's scores within {tolerance:g}, got {parity.error:.2e} apart")
+    for tensor, error in parity.tensors.items():
+        if not error <= tolerance:
+            raise ValueError(
+                f"{name}: expected `{tensor}` within {tolerance:g} of the network's, got {error:.2e} apart"
+            )

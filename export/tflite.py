@@ -1,4 +1,4 @@
-"""A step to TFLite, layer by layer, in the layout that the states already have."""
+"""A graph to TFLite, written directly: no converter, no further gigabyte of packages."""
 
 from __future__ import annotations
 
@@ -6,33 +6,34 @@ from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from torch import Tensor
 
 from export.flatbuffer import Writer
-from export.step import Step, StepFunction, Tensors
-from training.layers.conv import CausalConv
-from training.layers.streaming import Dropout, Residual, Sequential, StreamLayer
+from export.step import CLOCK, Graph, Step, StepFunction, Tensors
+from export.translate import Translator
+from export.translate_heads import head
 
 
-def write(step: Step, path: Path) -> None:
-    """Export `step` to `path`.
+def write(graph: Graph, path: Path) -> None:
+    """Export `graph` to `path`.
 
     Raises
     ------
     TypeError
-        A layer has no translation.
+        A layer has no translation: its name.
     """
-    writer = Writer()
-    model, chunk = step.model, step.chunk
-    bands = model.body.layers[0].bands
-    features = writer.input("features", [1, chunk, bands])
-    past = {name: writer.input(f"past.{name}", shape) for name, shape in step.shapes.items()}
-    after: dict[str, int] = {}
-    y = _layer(writer, model.body, writer.reshape(features, [1, chunk, bands, 1]), past, after)
-    embedding = writer.reshape(y, [1, chunk, writer.shape(y)[3]], "embedding")
-    logits = writer.dense(embedding, _array(model.classify.weight), _array(model.classify.bias))
-    outputs = {"scores": writer.sigmoid(logits, "scores"), "embedding": embedding}
-    writer.save(path, outputs | {f"next.{name}": after[name] for name in step.shapes})
+    w, frames = Writer(), graph.chunk
+    features = w.input("features", [1, frames, graph.bands])
+    clock = tuple(w.input(name, [1], np.int64) for name in CLOCK) if graph.clocked else None
+    past = {name: w.input(f"past.{name}", shape) for name, shape in graph.shapes.items()}
+    translator = Translator(w, isinstance(graph, Step), clock, past)
+    embedding = translator.layer(graph.body, w.reshape(features, [1, frames, graph.bands, 1]))
+    scores, clip = head(translator, graph.head, embedding)
+    outputs = {"scores": _rows(w, scores, "scores")}
+    if clip is not None:
+        last = clip if isinstance(graph, Step) else translator.cut(clip, w.shape(clip)[1] - 1, 1)
+        outputs["clip"] = _rows(w, last, "clip") if isinstance(graph, Step) else _row(w, last, "clip")
+    outputs["embedding"] = _rows(w, embedding, "embedding")
+    w.save(path, outputs | {f"next.{name}": translator.after[name] for name in graph.shapes})
 
 
 def runner(path: Path) -> StepFunction:
@@ -45,40 +46,10 @@ def runner(path: Path) -> StepFunction:
     return run
 
 
-def _layer(writer: Writer, layer: StreamLayer, x: int, past: dict[str, int], after: dict[str, int]) -> int:
-    match layer:
-        case Sequential():
-            for inner in layer.layers:
-                x = _layer(writer, inner, x, past, after)
-            return x
-        case Residual():
-            return writer.add(x, _layer(writer, layer.body, x, past, after))
-        case CausalConv():
-            return _convolution(writer, layer, x, past, after)
-        case Dropout():
-            return x
-    raise TypeError(f"layer `{layer.path}`: no TFLite translation for {type(layer).__name__}")
+def _rows(w: Writer, x: int, name: str) -> int:
+    _, frames, _, channels = w.shape(x)
+    return w.reshape(x, [1, frames, channels], name)
 
 
-def _convolution(writer: Writer, layer: CausalConv, x: int, past: dict[str, int], after: dict[str, int]) -> int:
-    _, chunk, bands, channels = writer.shape(x)
-    if layer.past:
-        x = writer.concatenate([past[layer.path], x], axis=1)
-        size = [1, layer.past, bands, channels]
-        after[layer.path] = writer.slice(x, [0, chunk, 0, 0], size, f"next.{layer.path}")
-    if layer.pad:
-        x = writer.pad(x, [(0, 0), (0, 0), (layer.pad, layer.pad), (0, 0)])
-    conv = layer.conv
-    return writer.convolve(
-        x,
-        _array(conv.weight),
-        _array(conv.bias),
-        stride=conv.stride[1],
-        dilation=conv.dilation[0],
-        relu=layer.activation,
-        depthwise=conv.groups > 1,
-    )
-
-
-def _array(value: Tensor) -> np.ndarray:
-    return np.ascontiguousarray(value.detach().numpy())
+def _row(w: Writer, x: int, name: str) -> int:
+    return w.reshape(x, [1, w.shape(x)[3]], name)

@@ -50,7 +50,7 @@ def truth(model, frames) -> np.ndarray:
 def files(step, frames, tmp_path_factory) -> dict:
     """Float and int8 files of both kinds, calibrated on the frames."""
     folder = tmp_path_factory.mktemp("files")
-    _, feeds = stream(step.run, step.zeros(), frames, CHUNK)
+    feeds = stream(step.run, step, frames, every=1).feeds
     paths = {}
     for kind, (write, _, to_int8) in KINDS.items():
         paths[kind, "float32"], paths[kind, "int8"] = folder / f"m.{kind}", folder / f"m.int8.{kind}"
@@ -60,14 +60,14 @@ def files(step, frames, tmp_path_factory) -> dict:
 
 
 def test_torch_steps_equal_the_whole_clip(step, frames, truth):
-    got, _ = stream(step.run, step.zeros(), frames, CHUNK)
+    got = stream(step.run, step, frames).scores
     assert np.abs(got - truth).max() < 1e-6
     assert np.ptp(truth) > 0.2
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_float_files_equal_the_whole_clip(files, kind, step, frames, truth):
-    got, _ = stream(KINDS[kind][1](files[kind, "float32"]), step.zeros(), frames, CHUNK)
+    got = stream(KINDS[kind][1](files[kind, "float32"]), step, frames).scores
     assert np.abs(got - truth).max() < 1e-5
 
 
@@ -85,7 +85,7 @@ def test_a_chained_step_from_a_random_state_gives_all_the_networks_outputs(files
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_int8_files_run_close_to_the_network_and_are_smaller_inside(files, kind, step, frames, truth):
-    got, _ = stream(KINDS[kind][1](files[kind, "int8"]), step.zeros(), frames, CHUNK)
+    got = stream(KINDS[kind][1](files[kind, "int8"]), step, frames).scores
     assert np.abs(got - truth).mean() < 0.02
     assert np.abs(got - truth).max() > 0
 
@@ -127,7 +127,20 @@ def test_a_layer_without_translation_is_named(tmp_path, model):
             return x
 
     step = Step(model, CHUNK)
-    step.model.body.layers.append(Strange())
-    step.model.body.layers[-1].path = "layers.9"
+    step.body.layers.append(Strange())
+    step.body.layers[-1].path = "layers.9"
     with pytest.raises(TypeError, match=r"layer `layers\.9`: no TFLite translation for Strange"):
         tflite.write(step, tmp_path / "m.tflite")
+
+
+def test_an_onnx_file_tells_nothing_about_the_machine_that_wrote_it(files):
+    import onnx as format
+
+    graph = format.load(files["onnx", "float32"]).graph
+    assert not any(node.metadata_props or node.doc_string for node in graph.node)
+    assert b".py" not in files["onnx", "float32"].read_bytes()
+
+
+def test_the_first_convolutions_stay_float_up_to_a_share_of_the_weights():
+    assert quantize._first({"a": 10, "b": 15, "c": 6, "d": 969}) == ["a", "b"]
+    assert quantize._first({"a": 500, "b": 500}) == []

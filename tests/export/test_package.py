@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
 
 import numpy as np
@@ -179,3 +180,40 @@ def test_events_of_a_score_curve_by_the_products_decoder():
 
 def test_threads_are_left_as_the_recipe_says(runs):
     assert torch.get_num_threads() == run.read(runs[0]).recipe.threads == 1
+
+
+def test_the_folder_carries_its_proof(exported):
+    proof = json.loads((exported / "parity.json").read_text())
+    assert proof["frames"] >= 3 * proof["receptive_field"]
+    for name in ("model.onnx", "model.tflite"):
+        assert proof[name]["error"] <= 1e-5
+        assert proof["over_a_gap"][name] <= 1e-5
+        states = {t for t in proof[name]["tensors"] if t.startswith("next.")}
+        card = tomllib.loads((exported / "card.toml").read_text())
+        assert states == {state["output"] for state in card["stream"]["states"]}
+    assert {"first", "last", "events", "decisions", "collar"} <= proof["model.int8.tflite"]["drift"].keys()
+    assert proof["model.int8.tflite"]["saturated_of"] > proof["model.int8.tflite"]["saturated"] >= 0
+
+
+def test_the_plan_is_printed_without_data_and_nothing_is_written(runs, tmp_path):
+    done = CliRunner().invoke(cli.export, [str(runs[0]), "--plan"], catch_exceptions=False, env={"WHEATEAR_DATA": ""})
+    assert done.exit_code == 0
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["layer", "kind", "rate", "delay", "lookahead", "state", "M", "mult/s"]
+    assert lines[1].split()[:6] == ["layers.0", "Conv", "1", "0", "0", "1x2x16x1"]
+    assert any(line.startswith("together for dog_bark") for line in lines)
+
+
+def test_without_a_folder_the_command_says_what_it_needs(runs, data):
+    with pytest.raises(ConfigError, match="expected --to FOLDER and --data FOLDER, or --plan alone"):
+        CliRunner().invoke(cli.export, [str(runs[0]), "--data", str(data)], catch_exceptions=False)
+
+
+def test_a_window_model_is_written_and_runs_on_the_device(runs, data, tmp_path):
+    args = [str(runs[0]), "--to", str(tmp_path / "w"), "--data", str(data), "--formats", "tflite", "--window", "0.8"]
+    assert CliRunner().invoke(cli.export, args, catch_exceptions=False).exit_code == 0
+    model = Model.load(tmp_path / "w", "tflite", "float32")
+    assert (model.card.stream.length, model.card.stream.hop) == (40, 20)
+    scores = of_model(model)(np.zeros(32_000, np.float32))
+    assert len(scores) >= 90
+    assert ((scores >= 0) & (scores <= 1)).all()

@@ -9,8 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.layers.conv import CausalConv
-from training.layers.streaming import Residual, Sequential, StreamLayer, Timeline, bind
+from training.layers.conv import Conv
 from training.models import build
 from training.models.dscnn import DSCNN
 
@@ -61,8 +60,8 @@ def test_a_change_at_frame_t_moves_nothing_before_t_and_something_at_t(model):
 def test_the_receptive_field_ends_exactly_where_declared(model):
     live = copy.deepcopy(model)
     for layer in live.modules():  # a ReLU might hide the far end
-        if isinstance(layer, CausalConv):
-            layer.activation = False
+        if isinstance(layer, Conv):
+            layer.activation = "none"
     x = torch.randn(1, 60, 16)
     changed = x.clone()
     changed[:, 0] += 5.0
@@ -89,7 +88,7 @@ def test_states_are_named_by_module_path_and_shaped_past_bands_channels(model):
 
 def test_folding_the_batch_norm_changes_nothing():
     torch.manual_seed(1)
-    layer = alive(CausalConv((3, 5), 8, (3, 3), stride=2))
+    layer = alive(Conv((3, 5), (3, 3), stride=(1, 2)))
     x = torch.randn(2, 3, 10, 8)
     with torch.no_grad():
         before = layer(x)
@@ -100,22 +99,13 @@ def test_folding_the_batch_norm_changes_nothing():
 
 
 def test_a_causal_convolution_by_hand():
-    layer = CausalConv((1, 1), 1, (3, 1), dilation=2, activation=False)
+    layer = Conv((1, 1), (3, 1), dilation=(2, 1), activation="none")
     with torch.no_grad():
         layer.conv.weight.copy_(torch.tensor([1.0, 10.0, 100.0]).reshape(1, 1, 3, 1))
     layer.eval().norm.eps = 0.0
     x = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]).reshape(1, 1, 5, 1)
     # y[t] = 100 x[t] + 10 x[t - 2] + x[t - 4], zeros before the clip
     assert layer(x).flatten().tolist() == [100.0, 200.0, 310.0, 420.0, 531.0]
-
-
-def test_residual_refuses_a_body_that_runs_late():
-    class Late(StreamLayer):
-        def bind(self, timeline: Timeline) -> Timeline:
-            return Timeline(timeline.rate, timeline.delay + 1)
-
-    with pytest.raises(ValueError, match=r"layer `layers\.0`: expected a body that keeps .*delay=0.*got .*delay=1"):
-        bind(Sequential(Residual(Late())))
 
 
 def test_the_default_network_has_at_most_150_000_parameters_and_hears_about_two_seconds():

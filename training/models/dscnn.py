@@ -16,8 +16,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from training.layers.conv import CausalConv
-from training.layers.streaming import Dropout, Residual, Sequential, State, StreamLayer, bind
+from training.layers.conv import Conv
+from training.layers.dropout import Dropout
+from training.layers.heads import Head, rows
+from training.layers.streaming import Clock, Residual, Sequential, State, StreamLayer, bind
 
 
 class DSCNN(nn.Module):
@@ -56,15 +58,16 @@ class DSCNN(nn.Module):
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
-        layers: list[StreamLayer] = [CausalConv((1, stem), bands, (3, 5), stride=2)]
-        channels, bands = stem, layers[0].bands_out
+        self.bands = bands
+        layers: list[StreamLayer] = [Conv((1, stem), (3, 5), stride=(1, 2))]
+        channels, bands = stem, -(-bands // 2)
         for out, stride in stages:
-            layers.append(_separable((channels, out), bands, stride))
-            channels, bands = out, bands // stride
-        layers.append(CausalConv((channels, width), bands, (1, bands), collapse=True))
+            layers.append(_separable((channels, out), stride))
+            channels, bands = out, -(-bands // stride)
+        layers.append(Conv((channels, width), (1, bands), collapse=True))
         layers += [Residual(_temporal(width, kernel, d)) for d in dilations]
-        layers += [Dropout(dropout), CausalConv((width, embedding), 1)]
-        self.body = bind(Sequential(*layers))
+        layers += [Dropout(dropout), Conv((width, embedding))]
+        self.body = bind(Sequential(*layers), self.bands)
         self.drop = nn.Dropout(dropout)
         self.classify = nn.Linear(embedding, classes)
 
@@ -74,7 +77,7 @@ class DSCNN(nn.Module):
 
     def embed(self, features: Tensor) -> Tensor:
         """Embeddings ``[B, T, embedding]``."""
-        return _to_frames(self.body(_to_image(features)))
+        return rows(self.body(_to_image(features)))
 
     def init_state(self, batch: int = 1) -> State:
         """Return the state before the first frame: zeros ``[B, past, bands, channels]`` by module path."""
@@ -82,30 +85,31 @@ class DSCNN(nn.Module):
 
     def step(self, features: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """Logits, embeddings and the next state for the next frames ``[B, chunk, bands]``."""
-        y, after = self.body.step(_to_image(features), state)
-        embedding = _to_frames(y)
+        y, after = self.body.step(_to_image(features), state, Clock.at())  # causal: no layer asks for the time
+        embedding = rows(y)
         return self.classify(embedding), embedding, after
+
+    @property
+    def head(self) -> Head:
+        """The last layer as a head, which gives probabilities."""
+        return Head(self.classify)
 
     @property
     def receptive_field(self) -> int:
         """Frames that a score depends on."""
-        return 1 + sum(m.past for m in self.modules() if isinstance(m, CausalConv))
+        return 1 + int(self.body.after.past)
 
 
-def _separable(channels: tuple[int, int], bands: int, stride: int) -> StreamLayer:
-    depthwise = CausalConv((channels[0], channels[0]), bands, (3, 3), stride=stride, groups=channels[0])
-    block = Sequential(depthwise, CausalConv(channels, depthwise.bands_out))
+def _separable(channels: tuple[int, int], stride: int) -> StreamLayer:
+    depthwise = Conv((channels[0], channels[0]), (3, 3), stride=(1, stride), groups=channels[0])
+    block = Sequential(depthwise, Conv(channels))
     return Residual(block) if stride == 1 and channels[0] == channels[1] else block
 
 
 def _temporal(width: int, kernel: int, dilation: int) -> StreamLayer:
-    depthwise = CausalConv((width, width), 1, (kernel, 1), dilation=dilation, groups=width)
-    return Sequential(depthwise, CausalConv((width, width), 1))
+    depthwise = Conv((width, width), (kernel, 1), dilation=(dilation, 1), groups=width)
+    return Sequential(depthwise, Conv((width, width)))
 
 
 def _to_image(features: Tensor) -> Tensor:
     return features.unsqueeze(1).contiguous(memory_format=torch.channels_last)
-
-
-def _to_frames(y: Tensor) -> Tensor:
-    return y.squeeze(3).transpose(1, 2)

@@ -1,0 +1,151 @@
+"""Heads to TFLite operators: frame scores and the scores of the window that ends with each frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from export.flatbuffer import Writer
+from export.translate import Translator, array, dense
+from training.layers.heads import (
+    LIMIT,
+    LOWEST,
+    TINY,
+    AttentionHead,
+    ExponentialSoftmaxHead,
+    FeatureAttentionHead,
+    Head,
+    LinearSoftmaxHead,
+    MaxHead,
+    MeanHead,
+    MeanMaxHead,
+    MultiLevelAttentionHead,
+    PoolingHead,
+    WeightedHead,
+)
+
+Terms = Callable[[Writer, Any, int], tuple[int, int]]
+
+
+def head(t: Translator, layer: Head, x: int) -> tuple[int, int | None]:
+    """Write a head and return frame scores and clip scores ``[1, T, 1, C]``.
+
+    Raises
+    ------
+    TypeError
+        It has no translation.
+    """
+    if type(layer) is Head:
+        return t.writer.sigmoid(dense(t.writer, layer.classify, x)), None
+    if not isinstance(layer, PoolingHead) or (isinstance(layer, WeightedHead) and type(layer) not in TERMS):
+        raise TypeError(f"layer `{layer.path}`: no TFLite translation for {type(layer).__name__}")
+    ring = _ring(t.writer, layer, x)
+    own, pooled = _own(t, layer, ring), _pooled(t, layer, _seen(t, layer, ring))
+    return _finish(t.writer, layer, own), _finish(t.writer, layer, pooled)
+
+
+def _seen(t: Translator, layer: PoolingHead, ring: int) -> int:
+    """The ring before the new frames."""
+    if layer.window == 1:
+        return ring
+    if not t.streaming:
+        return t.writer.pad(ring, [(0, 0), (layer.window - 1, 0), (0, 0), (0, 0)])
+    entering = t.masked(ring, layer.timeline, 0, begin=True, end=False) if layer.clocked else ring
+    return t.remember(layer.path, entering, layer.window - 1)
+
+
+def _ring(w: Writer, layer: PoolingHead, x: int) -> int:
+    if isinstance(layer, MaxHead):
+        return _probabilities(w, layer, x)
+    if isinstance(layer, MeanMaxHead):
+        return w.concatenate([x, w.constant(np.ones((*w.shape(x)[:3], 1), np.float32))], axis=3)
+    weights, values = TERMS[type(layer)](w, layer, x)
+    return w.concatenate([weights, w.multiply(weights, values)], axis=3)
+
+
+def _own(t: Translator, layer: PoolingHead, ring: int) -> int:
+    if isinstance(layer, MaxHead):
+        return ring
+    if isinstance(layer, MeanMaxHead):
+        return t.writer.multiply(t.channels(ring, 0, layer.classes_in), t.writer.scalar(2.0))
+    return _quotient(t, ring, t.writer.shape(ring)[3] // 2)
+
+
+def _pooled(t: Translator, layer: PoolingHead, seen: int) -> int:
+    w, size = t.writer, (layer.window, 1)
+    if isinstance(layer, MaxHead):
+        return w.pool(seen, size, (1, 1), largest=True)
+    mean = w.pool(seen, size, (1, 1), largest=False)
+    if not isinstance(layer, MeanMaxHead):
+        return _quotient(t, mean, w.shape(seen)[3] // 2)
+    count = layer.classes_in
+    heard = w.larger(t.channels(mean, count, 1), w.scalar(TINY))
+    low = w.multiply(w.subtract(w.scalar(1.0), t.channels(seen, count, 1)), w.scalar(LOWEST))
+    largest = w.pool(w.add(t.channels(seen, 0, count), low), size, (1, 1), largest=True)
+    return w.add(w.divide(t.channels(mean, 0, count), heard), largest)
+
+
+def _finish(w: Writer, layer: PoolingHead, x: int) -> int:
+    if isinstance(layer, MeanMaxHead | FeatureAttentionHead | MultiLevelAttentionHead):
+        return _probabilities(w, layer, x)
+    return x
+
+
+def _quotient(t: Translator, x: int, half: int) -> int:
+    weights = t.writer.larger(t.channels(x, 0, half), t.writer.scalar(TINY))
+    return t.writer.divide(t.channels(x, half, half), weights)
+
+
+def _probabilities(w: Writer, layer: Head, x: int) -> int:
+    return w.sigmoid(dense(w, layer.classify, x))
+
+
+def _attention(w: Writer, layer: Any, x: int) -> int:
+    logits = w.larger(w.smaller(dense(w, layer, x), w.scalar(LIMIT)), w.scalar(-LIMIT))
+    return w.function("exp", logits)
+
+
+def _mean(w: Writer, layer: MeanHead, x: int) -> tuple[int, int]:
+    p = _probabilities(w, layer, x)
+    return w.constant(np.ones(w.shape(p), np.float32)), p
+
+
+def _linear(w: Writer, layer: LinearSoftmaxHead, x: int) -> tuple[int, int]:
+    p = _probabilities(w, layer, x)
+    return p, p
+
+
+def _exponential(w: Writer, layer: ExponentialSoftmaxHead, x: int) -> tuple[int, int]:
+    p = _probabilities(w, layer, x)
+    return w.function("exp", p), p
+
+
+def _attended(w: Writer, layer: AttentionHead, x: int) -> tuple[int, int]:
+    return _attention(w, layer.attend, x), _probabilities(w, layer, x)
+
+
+def _features(w: Writer, layer: FeatureAttentionHead, x: int) -> tuple[int, int]:
+    return _attention(w, layer.attend, x), w.sigmoid(w.dense(x, array(layer.value.weight), array(layer.value.bias)))
+
+
+def _levels(w: Writer, layer: MultiLevelAttentionHead, x: int) -> tuple[int, int]:
+    weights, values = [], []
+    for hidden, value, attend in zip(layer.hidden, layer.value, layer.attend, strict=True):
+        x = dense(w, hidden, x, "relu")
+        weights.append(_attention(w, attend, x))
+        values.append(w.sigmoid(dense(w, value, x)))
+    if len(values) == 1:
+        return weights[0], values[0]
+    return w.concatenate(weights, axis=3), w.concatenate(values, axis=3)
+
+
+TERMS: dict[type[PoolingHead], Terms] = {
+    MeanHead: _mean,
+    LinearSoftmaxHead: _linear,
+    ExponentialSoftmaxHead: _exponential,
+    AttentionHead: _attended,
+    FeatureAttentionHead: _features,
+    MultiLevelAttentionHead: _levels,
+}
