@@ -12,6 +12,7 @@ is that of the whole clip.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -68,7 +69,7 @@ class Head(StreamLayer):
         return sum(m.weight.numel() for m in self.modules() if isinstance(m, nn.Linear))
 
 
-class PoolingHead(Head):
+class PoolingHead(Head, ABC):
     """Base: frames are put into a ring ``[B, window − 1, 1, R]``, and windows of it are pooled.
 
     Parameters
@@ -113,21 +114,21 @@ class PoolingHead(Head):
         return self._scores(ring, seen.permute(0, 3, 1, 2)), after
 
     @property
+    @abstractmethod
     def width(self) -> int:
         """Numbers that a frame puts into the ring."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ring(self, x: Tensor) -> Tensor:
         """What frames add, ``[B, R, T, 1]``; zeros add nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pool(self, seen: Tensor) -> Tensor:
         """Pool every window of the ring, ``[B, R, window − 1 + T, 1]`` to ``[B, K, T, 1]``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def own(self, ring: Tensor) -> Tensor:
         """Pool windows of one frame, ``[B, R, T, 1]`` to ``[B, K, T, 1]``."""
-        raise NotImplementedError
 
     def finish(self, pooled: Tensor) -> Tensor:
         """Probabilities of what was pooled."""
@@ -145,9 +146,9 @@ class WeightedHead(PoolingHead):
         """Weights and weighted values."""
         return 2 * self.classes
 
+    @abstractmethod
     def terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Weights and values of frames, each ``[B, K, T, 1]``."""
-        raise NotImplementedError
 
     def ring(self, x: Tensor) -> Tensor:
         """Weights, weighted values."""
