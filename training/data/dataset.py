@@ -1,11 +1,11 @@
-"""Data sets as the trainings see them: recordings on disk and what is known of each. Sound is read when it is asked for.
+"""Data sets as the trainings see them: recordings on disk and what is known of each; sound is read when asked for.
 
 A format module turns one on-disk layout into a `Dataset`; nothing else knows how a set lies on disk.
 
-    known of a recording      weak            strong                     meaning
-    which classes sound       (2, 5)          None                       somewhere in it, nobody says where
-    when they sound           (2, 5)          (Sound(2, 0.4, 1.9), …)    and nothing else sounds
-    nothing                   None            None                       unlabelled
+known of a recording      weak            strong                     meaning
+which classes sound       (2, 5)          None                       somewhere in it, nobody says where
+when they sound           (2, 5)          (Sound(2, 0.4, 1.9), …)    and nothing else sounds
+nothing                   None            None                       unlabelled
 """
 
 from __future__ import annotations
