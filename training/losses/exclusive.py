@@ -37,7 +37,7 @@ class ExclusiveSettings(Settings):
 def exclusive(settings: ExclusiveSettings, classes: int) -> Loss:
     """Return the cross-entropy of a softmax over the clips' logits, plus that of the frames.
 
-    A clip's targets are shares that add up to 1, or to 0 where none of the classes sounds: there only frames are taught.
+    A clip's targets are shares that add up to 1, or to 0 where none of the classes sounds: then only frames count.
     """
 
     def loss(scores: Scores, batch: Batch) -> Tensor:

@@ -1,7 +1,7 @@
-"""Mixtures: pieces of recordings, mixed between classes in bands of power; cheap enough that the network sets the pace.
+"""Mixtures: pieces of recordings, mixed between classes in bands of power; so cheap that the network sets the pace.
 
-Every recording is resampled to a few playing speeds and put through the front end once. A batch is then drawn from those
-frames alone, with what a recorder, a room or a second source would have done to the sound:
+Every recording is resampled to a few playing speeds and put through the front end once. A batch is then drawn from
+those frames alone, with what a recorder, a room or a second source would have done to the sound:
 
 recordings   ▓▓▓▓▓▓    a random stretch of a version at some speed, tilted by a smooth random filter
              ▒▒▒▒▒▒    perhaps a second one: heard with a share r, which is the clip's target (r, 1 − r)
@@ -24,6 +24,7 @@ import torch
 from edge.frontend.spec import FrontEndSpec, Ln, Standardise
 from training.augment.between import between
 from training.augment.masks import mask_bands, mask_time, tilt
+from training.augment.narrow import narrow
 from training.augment.speed import speed
 from training.batch import Batch
 from training.data.dataset import Item
@@ -62,6 +63,8 @@ class MixtureSettings(Settings):
         Share of examples without any of the classes, and how many such there are.
     background, snr
         Share of the others that stand over one of those, and how far their active part stands above it.
+    narrow, narrowest
+        Share of examples without their upper bands, and the smallest share of the bands that is left.
     tilt, band_masks, widest_band, time_masks, longest_mask
         Of the feature frames: nepers of a random filter of each recording; counts and sizes of masks.
     pauses, bursts, ambiguous
@@ -80,6 +83,8 @@ class MixtureSettings(Settings):
     negatives: int = 500
     background: float = 0.3
     snr: tuple[float, float] = (8.0, 40.0)
+    narrow: float = 0.0
+    narrowest: float = 0.6
     tilt: float = 0.2
     band_masks: int = 2
     widest_band: int = 8
@@ -148,6 +153,8 @@ class Mixtures:
         s = self.settings
         heard = self.negative(rng) if rng.random() < s.negative else self.positive(rng)
         loud = heard.power * np.float32(10 ** (rng.uniform(*s.gain) / 10))
+        if rng.random() < s.narrow:
+            loud = narrow(loud, rng, s.narrowest, float(self.floor))
         frames = (np.log(np.maximum(loud, self.floor)) - self.post.mean) / self.post.std
         frames = mask_bands(frames, rng, min(s.widest_band, frames.shape[1]), s.band_masks)
         return heard._replace(power=mask_time(frames, rng, min(s.longest_mask, len(frames)), s.time_masks))

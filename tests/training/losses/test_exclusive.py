@@ -26,7 +26,9 @@ def test_two_classes_by_hand():
     scores = sigmoid(math.log(3), 0.0)
     assert softmax_entropy(scores, torch.tensor([[1.0, 0.0]])).item() == pytest.approx(math.log(4 / 3), abs=1e-5)
     shares = torch.tensor([[0.25, 0.75]])
-    assert softmax_entropy(scores, shares).item() == pytest.approx(0.25 * math.log(4 / 3) + 0.75 * math.log(4), abs=1e-5)
+    assert softmax_entropy(scores, shares).item() == pytest.approx(
+        0.25 * math.log(4 / 3) + 0.75 * math.log(4), abs=1e-5
+    )
 
 
 def test_the_best_answer_to_a_mixture_is_its_shares():
