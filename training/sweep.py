@@ -74,11 +74,11 @@ def counts(
     smooth = [_smoothed(block, label, rule) for block in blocks]
     frames = _frames(rule, grid.hop, grid.rate, grid.span)
     out = np.zeros((len(thresholds), len(blocks), 2), np.int64)
-    for k, column in enumerate(smooth):
+    on_off, reach = thresholds.astype(np.float32), (collar + EDGE, share + EDGE)
+    for k, (block, column) in enumerate(zip(blocks, smooth, strict=True)):
         edges = truth.edges[truth.first[k] : truth.first[k + 1]]
-        seconds = (grid.hop, grid.span, grid.rate, grid.first_frame)
-        _recording(column, thresholds.astype(np.float32), frames.shortest, frames.bridge, seconds, edges, collar + EDGE, share + EDGE,
-                   out[:, k])  # fmt: skip
+        seconds = (block.hop, block.span, block.rate, block.first_frame)
+        _recording(column, on_off, frames.shortest, frames.bridge, seconds, edges, *reach, out[:, k])
     return out
 
 
