@@ -27,8 +27,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edge.blocks import Float32
 from edge.frontend import filterbank
-from edge.frontend.buffer import COUNTS, FILL, START, jit, limit, refill, room
+from edge.frontend.buffer import COUNTS, FILL, PLAIN, ROWS, START, Samples, jit, limit, plain, refill, room, views
 from edge.frontend.filterbank import LN, LOG10
 from edge.frontend.spec import FrontEndSpec
 
@@ -248,6 +249,34 @@ def push(samples, aimed):
             counts[START] += plan.hop
             done += 1
     return done
+
+
+class Kernel:
+    """The plain kernel with its memory; as in `edge.frontend.fused`.
+
+    Parameters
+    ----------
+    plan
+        From `plan`.
+    """
+
+    width = PLAIN
+
+    def __init__(self, plan: Plan) -> None:
+        self._call, self._plan = push, plan.copied()
+        self.counts, self.buffer = self._plan.counts, self._plan.buffer
+        self._out, self._frames = views(plan.gain.size)
+        self.run(np.zeros(0, np.float32), self._out)  # compile now, not at the first sound
+
+    def push(self, samples: Samples) -> Float32 | None:
+        """Frames that samples complete, in views made beforehand; None where they may be too many."""
+        if samples.size > ROWS * self._plan.hop:
+            return None
+        return self._frames[self.run(samples, self._out)]
+
+    def run(self, samples: Samples, out: Float32) -> int:
+        """Frames into the first rows of `out`, without the GIL; how many."""
+        return int(self._call(plain(samples, "W"), (self._plan, out)))
 
 
 def plan(spec: FrontEndSpec) -> Plan:
