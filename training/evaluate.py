@@ -19,7 +19,7 @@ from training.metrics.clips import accuracy, clip_score, confusion
 from training.metrics.events import count, detect
 from training.probes import Float32, Scorer, quiet
 from training.run import Run
-from training.train import frame_scores
+from training.scoring import scored
 
 BACKGROUND = "soundscapes-maad"
 
@@ -81,12 +81,12 @@ def leave_one_out(folders: Sequence[Path], data: Path, rules: Decode) -> dict[st
 def of_run(run: Run) -> Scorer:
     """Return the scorer of a run: the whole recording through the network at once."""
     front_end = FrontEnd(run.recipe.frontend)
-    return lambda samples: frame_scores(run.model, front_end, samples)
+    return lambda samples: scored(run.model, front_end, samples).frame
 
 
 def probe_run(run: Run, rules: Decode, data: Path) -> dict[str, object]:
     """What must stay quiet, asked of a run."""
-    return quiet(of_run(run), LABELS, rules, run.recipe.frontend, data / run.recipe.data.background)
+    return quiet(of_run(run), LABELS, rules, run.recipe.frontend, data / BACKGROUND)
 
 
 def probe_model(folder: Path, data: Path) -> dict[str, object]:
@@ -105,7 +105,7 @@ def probe_model(folder: Path, data: Path) -> dict[str, object]:
 
 def fold_scores(run: Run, data: Path) -> tuple[list[Float32], list[int]]:
     """Frame scores ``[T, C]`` and labels of the clips that a run held out."""
-    clips = esc10.load(data / run.recipe.data.labelled, run.recipe.frontend.rate, [run.splits["held_out"]])
+    clips = esc10.load(data / run.recipe.data.folder, run.recipe.frontend.rate, [run.splits["held_out"]])
     scorer = of_run(run)
     return [scorer(c.samples) for c in clips], [c.label for c in clips]
 

@@ -24,12 +24,13 @@ from training.evaluate import evaluate, leave_one_out
 from training.metrics.clips import accuracy, clip_score, confusion
 from training.metrics.events import count, detect
 from training.report import markdown
-from training.train import frame_scores, train
+from training.scoring import scored
+from training.train import Options, train
 
 SMALL = (
-    "fit.steps=3",
-    "fit.batch=4",
-    "scenes.seconds=1.0",
+    "procedure.steps=3",
+    "procedure.batch=4",
+    "sampling.seconds=1.0",
     "model.stem=4",
     "model.stages=[[6, 2]]",
     "model.width=8",
@@ -72,7 +73,7 @@ def runs(data, tmp_path_factory):
     """Runs that held out folds 1 and 2."""
     folder = tmp_path_factory.mktemp("runs")
     for fold in (1, 2):
-        train(recipe.load("esc10-s", SMALL), data, folder / f"{fold}", fold)
+        train(recipe.load("esc10-s", SMALL), data, folder / f"{fold}", Options(fold))
     return [folder / "1", folder / "2"]
 
 
@@ -107,7 +108,7 @@ def test_the_devices_engine_gives_the_networks_scores(exported, runs, data, engi
     model = Model.load(exported, engine, "float32")
     from edge.frontend.stream import FrontEnd
 
-    truth = frame_scores(loaded.model, FrontEnd(loaded.recipe.frontend), samples)
+    truth = scored(loaded.model, FrontEnd(loaded.recipe.frontend), samples).frame
     got = of_model(model)(samples)
     assert model.card.frontend_hash == loaded.recipe.frontend.hash
     assert got.shape == truth.shape
@@ -155,7 +156,7 @@ def test_runs_of_the_same_fold_are_refused(runs, data):
 def test_held_out_soundscapes_are_never_among_a_runs_own(runs, data):
     held = {s.name for s in soundscapes.load(data / "soundscapes-maad", 16_000, held_out=True)}
     assert len(held) == 2
-    assert not held & set(run.read(runs[0]).splits["quiet"])
+    assert not held & set(run.read(runs[0]).splits["background"])
 
 
 def test_clip_figures_by_hand():
