@@ -7,9 +7,10 @@ from pathlib import Path
 
 from edge.errors import SourceError
 from edge.sources.base import Channel, Source
-from edge.sources.ffmpeg import FfmpegSource, redact
+from edge.sources.ffmpeg import FfmpegSource
 from edge.sources.microphone import MicrophoneSource
 from edge.sources.pipe import PipeSource
+from edge.sources.redact import redact
 from edge.sources.soundfile import SoundFileSource
 
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64", ".raw")
