@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 import platformdirs
@@ -16,7 +16,7 @@ from edge.config.outputs import JournalFile, Publish
 from edge.config.streams import Slug, Stream
 from edge.ids import slug
 
-VERSION = 2
+VERSION: Final = 2
 RESERVED = "device"  # the stream of what concerns no microphone
 
 

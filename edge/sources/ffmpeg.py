@@ -16,7 +16,7 @@ import threading
 import time
 
 from edge.errors import SourceError
-from edge.sources.base import Channel, Feed, ThreadSource, check_format, printable, to_mono
+from edge.sources.base import Channels, Feed, ThreadSource, check_format, printable, to_mono
 from edge.sources.pcm import PcmReader, read_header
 from edge.sources.redact import redact
 
@@ -46,7 +46,7 @@ class FfmpegSource(ThreadSource):
     floor_ns = NETWORK_FLOOR_NS
     reconnects = True  # until it turns out to have an end
 
-    def __init__(self, url: str, *, channel: Channel = "mix", silence_s: float = SILENCE_S) -> None:
+    def __init__(self, url: str, *, channel: Channels = "mix", silence_s: float = SILENCE_S) -> None:
         super().__init__(redact(url), live=True)
         self._url = url
         self._channel = channel
