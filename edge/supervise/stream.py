@@ -19,7 +19,7 @@ from edge.blocks import AudioBlock, Event, EventType, ScoreBlock
 from edge.clock import SECOND, Clock, SampleClock
 from edge.config.streams import Stream as StreamConfig
 from edge.decode.event import EventMaker
-from edge.errors import SourceError, WheatearError
+from edge.errors import SourceError, StoppedError, WheatearError
 from edge.ids import uuid7
 from edge.inference.model import Model
 from edge.pipeline import Pipeline
@@ -180,7 +180,7 @@ class Stream:
         self._pipelines = []
         if self._crashes >= CRASHES:
             self._health("crash", True, f"{what}, {CRASHES} times in a row; given up")
-            self._finish(WheatearError(f"{what}, {CRASHES} times in a row; see the log"))
+            self._finish(StoppedError(f"{what}, {CRASHES} times in a row; see the log"))
         else:
             self._health("crash", True, f"{what}; it begins again in {wait:.1f} s")
 

@@ -10,7 +10,7 @@ from edge.blocks import Event
 from edge.clock import Clock
 from edge.config import Config
 from edge.config.streams import Stream as StreamConfig
-from edge.errors import ConfigError, WheatearError
+from edge.errors import ConfigError, StoppedError
 from edge.inference.model import Model
 from edge.sources.base import Channel
 from edge.status import DeviceStatus
@@ -22,12 +22,6 @@ from edge.tap import Tap
 log = logging.getLogger(__name__)
 
 Wish = tuple[str, str, str]  # model, engine, precision
-
-
-class StoppedError(WheatearError):
-    """Nothing is left to run."""
-
-    exit_code = 1
 
 
 class Supervisor:
@@ -133,12 +127,12 @@ class Supervisor:
         Raises
         ------
         WheatearError
-            The first error that ended a stream: bad input as it is, a failure in operation with exit code 1.
+            What ended a stream: of one stream as it is, of several with exit code 1.
         """
         ended = [stream for stream, _, _ in self._streams.values()] + self._past
         errors = [stream.error for stream in ended if stream.error]
-        if len(errors) == 1 or (errors and len(ended) == 1):
-            raise errors[0] if errors[0].exit_code == 2 else StoppedError(str(errors[0]))
+        if errors and len(ended) == 1:
+            raise errors[0]
         if errors:
             raise StoppedError(f"{len(errors)} of {len(ended)} streams failed; the first: {errors[0]}")
 

@@ -11,12 +11,35 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-
-from edge.supervise.stream import Stream
+from typing import Protocol
 
 log = logging.getLogger(__name__)
 
 IDLE_S = 0.2  # how soon a restart that is due is seen, and orders without sound
+
+
+class Served(Protocol):
+    """What a worker serves: a `Stream`.
+
+    Attributes
+    ----------
+    name
+        For the log.
+    ended
+        Set when it wants no more steps.
+    """
+
+    name: str
+    ended: threading.Event
+
+    def step(self) -> bool:
+        """Do at most one block of work; return False where there was none."""
+
+    def crashed(self, error: Exception) -> None:
+        """A step raised this."""
+
+    def stop(self, reason: str = "stop") -> None:
+        """End what is open; there will be no further step."""
 
 
 class Worker:
@@ -36,7 +59,7 @@ class Worker:
     def __init__(self, name: str) -> None:
         self.wake = threading.Event()
         self._orders: deque[Callable[[], None]] = deque()
-        self._streams: tuple[Stream, ...] = ()
+        self._streams: tuple[Served, ...] = ()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=f"inference {name}", daemon=True)
 
@@ -44,16 +67,16 @@ class Worker:
         """Begin to serve."""
         self._thread.start()
 
-    def add(self, stream: Stream) -> None:
+    def add(self, stream: Served) -> None:
         """Serve one more stream; from any thread."""
         self._order(lambda: self._enter(stream))
 
-    def remove(self, stream: Stream, reason: str = "stop") -> None:
+    def remove(self, stream: Served, reason: str = "stop") -> None:
         """End a stream's open events and serve it no more; from any thread, `stream.ended` tells when it is done."""
         self._order(lambda: self._leave(stream, reason))
 
     @property
-    def streams(self) -> tuple[Stream, ...]:
+    def streams(self) -> tuple[Served, ...]:
         """Those that it serves."""
         return self._streams
 
@@ -79,7 +102,7 @@ class Worker:
         for stream in self._streams:
             self._leave(stream, "stop")
 
-    def _serve(self, stream: Stream) -> bool:
+    def _serve(self, stream: Served) -> bool:
         """One step of a stream; whatever goes wrong in it is its own affair."""
         if stream.ended.is_set():
             self._streams = tuple(one for one in self._streams if one is not stream)
@@ -91,10 +114,10 @@ class Worker:
             stream.crashed(error)
             return True
 
-    def _enter(self, stream: Stream) -> None:
+    def _enter(self, stream: Served) -> None:
         self._streams = (*self._streams, stream)
 
-    def _leave(self, stream: Stream, reason: str) -> None:
+    def _leave(self, stream: Served, reason: str) -> None:
         self._streams = tuple(one for one in self._streams if one is not stream)
         try:
             stream.stop(reason)
