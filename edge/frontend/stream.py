@@ -189,8 +189,8 @@ class _Channel:
 
     def __init__(self, spec: FrontEndSpec, width: int | None) -> None:
         self.spec = spec
-        self.extractor = Extractor(spec, width)
-        self._stages = stages.build(spec)
+        self.extractor = Extractor(spec.extracted, width)
+        self._stages = _chain(spec)
 
     def reset(self, start: int) -> int:
         """The next sample has index `start`; the number of the first frame."""
@@ -215,7 +215,7 @@ class _Channel:
 
     def transform(self, samples: Samples, tail: int, threads: int | None) -> Float32:
         frames = self.extractor.transform(samples, -self.spec.frames.lead, tail, threads)
-        return _ended(stages.build(self.spec), frames)
+        return _ended(_chain(self.spec), frames)
 
     def state(self) -> State:
         parts = [self.extractor.state(), *(stage.state() for stage in self._stages)]
@@ -225,6 +225,15 @@ class _Channel:
         self.extractor.restore(_below("0.", state))
         for i, stage in enumerate(self._stages, 1):
             stage.restore(_below(f"{i}.", state))
+
+
+def _chain(spec: FrontEndSpec) -> list[stages.Stage]:
+    """All behind the kernel."""
+    if spec.background is None:
+        return stages.build(spec)
+    from edge.frontend import background  # brings the plain kernel with it, which few need
+
+    return background.build(spec) + stages.build(spec)
 
 
 def _ended(chain: list[stages.Stage], frames: Float32) -> Float32:
