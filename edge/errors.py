@@ -7,6 +7,7 @@ WheatearError
 ├── SourceError       no sound can be had from where it was asked for
 ├── EngineError       an inference runtime is missing, or refused a graph
 ├── JournalError      the journal cannot be opened, read or written
+├── ClipError         a clip cannot be kept
 └── WireError         a socket cannot be bound, reached or understood
 
 A message says what was expected, what came, where, and what to do. The CLI prints it as one line and exits with
@@ -44,6 +45,10 @@ class EngineError(WheatearError):
 
 class JournalError(WheatearError):
     """The journal cannot be opened, read or written."""
+
+
+class ClipError(WheatearError):
+    """A clip cannot be kept."""
 
 
 class WireError(WheatearError):
