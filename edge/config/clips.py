@@ -50,7 +50,7 @@ class Clips(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     before, after
         Seconds of sound kept before the onset and behind the offset.
     join
-        Events that follow within so many seconds share the clip, which waits for them.
+        Events whose sound begins within so many seconds behind a clip share it; the clip waits for them.
     longest
         Seconds; a clip is cut there, whatever goes on.
     backlog

@@ -63,8 +63,8 @@ class Plan:
     def seal(self, stop: int) -> None:
         """Let it end at `stop` at the latest, whatever goes on."""
         self.truncated |= bool(self.open) or self.stop > stop
+        self.stop = stop if self.open else min(self.stop, stop)
         self.open.clear()
-        self.stop = min(self.stop, stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,15 +237,14 @@ class ClipRecorder:
         self._plans = [plan for plan in self._plans if plan not in done]
         for plan in done:
             self._finish(plan)
-        past = newest - self._samples(self.history_s)
+        past = newest - self._samples(self.history_s + self._clips.longest)
         self._gate.forget(min([past, *(plan.start for plan in self._plans)]))
 
     def _settled(self, stop: int, newest: int) -> bool:
         """Whether no further event and no private sound can concern a clip that ends at `stop`."""
-        waited = stop + self._samples(self._clips.join)
-        decided = min(self._judged.values(), default=0) >= waited and self._gate.decided(stop)
-        ahead = max(self._clips.join, self._clips.privacy.look_ahead)
-        return decided or newest >= stop + self._samples(ahead + STALL_S)
+        wait = self._clips.before + self._clips.join
+        decided = min(self._judged.values(), default=0) >= stop + self._samples(wait) and self._gate.decided(stop)
+        return decided or newest >= stop + self._samples(max(wait, self._clips.privacy.look_ahead) + STALL_S)
 
     def _copy(self, plan: Plan, held: list[Span]) -> None:
         """Take from the ring what the plan needs and does not have."""

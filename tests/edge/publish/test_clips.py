@@ -3,7 +3,6 @@
 import json
 import threading
 import time
-from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -75,11 +74,9 @@ class Stream:
         found = []
         for path in sorted(self.folder.rglob("*.flac")):
             samples, rate = soundfile.read(path, dtype="float32")
-            found.append(
-                SimpleNamespace(
-                    path=path, samples=samples, rate=rate, **json.loads(path.with_suffix(".json").read_text())
-                )
-            )
+            about = json.loads(path.with_suffix(".json").read_text())
+            assert about["rate"] == rate
+            found.append(SimpleNamespace(path=path, samples=samples, **about))
         return sorted(found, key=lambda clip: clip.start_sample)
 
 
@@ -142,11 +139,11 @@ def test_files_are_private_to_the_user(stream):
     delay=st.integers(0, 150),
     step=st.integers(1, 400),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_every_event_is_in_a_clip_whole_and_every_clip_is_exact(tmp_path_factory, onsets, lengths, delay, step):
     """Any order of events, any delay of decisions, any chunking; times in hundredths of a second."""
     sound = noise(20, seed=1)
-    one = Stream(tmp_path_factory.mktemp("clips"), sound)
+    one = Stream(tmp_path_factory.mktemp("clips"), sound, Clips(before=0.5, after=0.25, longest=60.0, min_free_mb=0))
     calls = []
     for index, (onset, length) in enumerate(zip(onsets, lengths, strict=False)):
         calls.append((onset + delay, 0, index, ("begin", f"l{index}", onset / 100)))
@@ -164,8 +161,6 @@ def test_every_event_is_in_a_clip_whole_and_every_clip_is_exact(tmp_path_factory
     for index, onset in enumerate(onsets):
         first, last = round(onset * RATE / 100), round((onset + lengths[index]) * RATE / 100)
         assert any(clip.start_sample <= first and last <= clip.stop_sample for clip in clips), (onset, lengths[index])
-    for a, b in pairwise(clips):
-        assert b.start_sample > a.stop_sample or a.truncated
     assert one.drops == []
 
 
@@ -334,6 +329,7 @@ def test_a_clip_does_not_wait_for_ever_for_scores_that_do_not_come(stream):
     for at in range(4 * RATE, 30 * RATE, RATE):
         one.ring.write(sound[at : at + RATE])
         one.event("health", None, 0.0)
+    until(lambda: one.said)
     (message,) = one.said
     (clip,) = one.close()
     assert message[0] == "clip"
