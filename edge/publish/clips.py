@@ -36,9 +36,9 @@ log = logging.getLogger(__name__)
 
 DECISION_S = 10.0  # at most this long after its onset an event is decided: a window, a median, a least duration
 STALL_S = 10.0  # a clip waits no longer for scores that do not come, and keeps only what was judged
-CLOSE_S = 30.0  # time to write what waits, at the end
+CLOSE_S = 30.0  # for which the end of a stream waits for its clips
+TICK_S = 1.0  # how often copies are brought up to date where no scores come
 UNKNOWN = ("seq", "log", "durable")  # what an event is given behind the decoder
-Announce = Callable[[str, str, int, dict[str, Any]], object]
 
 
 @dataclass(slots=True)
@@ -80,6 +80,14 @@ class Job:
     events: list[Event]
     truncated: bool
 
+    @property
+    def utc_ns(self) -> int | None:
+        """When it begins, from the time of its first event."""
+        event = self.events[0]
+        if event.onset_utc_ns is None:
+            return None
+        return event.onset_utc_ns - (event.onset_sample - self.start) * SECOND // self.rate
+
 
 class ClipRecorder:
     """The clips of one stream; a `Tap`.
@@ -92,9 +100,9 @@ class ClipRecorder:
         Names that stand in files.
     models
         Labels of each of the stream's models.
-    announce
-        Told of each clip as a message: reason, epoch, sample and detail, which names the file or says why there is
-        none. From any thread.
+    submit
+        Takes a ``health`` event of each clip, whose `detail` names the file and its events, or says why there is none;
+        from any thread.
     dropped
         Called for each clip that is left out because the disk is too slow or the ring was overwritten.
     live
@@ -114,7 +122,7 @@ class ClipRecorder:
         device: str,
         stream: str,
         models: Iterable[Sequence[str]],
-        announce: Announce | None = None,
+        submit: Callable[[Event], object] | None = None,
         dropped: Callable[[], object] | None = None,
         *,
         live: bool = True,
@@ -123,7 +131,7 @@ class ClipRecorder:
         self.history_s = clips.before + DECISION_S
         self._clips = clips
         self._names = {"device": device, "stream": stream}
-        self._announce = announce or (lambda *_: None)
+        self._submit = submit or (lambda _: None)
         self._dropped = dropped or (lambda: None)
         self._live = live
         self._gate = Gate(clips.privacy, models)
@@ -135,7 +143,7 @@ class ClipRecorder:
         self._waiting: deque[Job] = deque()
         self._in_work: tuple[Job, ...] = ()
         self._lost = self._told = 0  # one thread counts, the other tells
-        self._change = threading.Condition()
+        self._change = threading.Condition()  # guards all of the above
         self._closed = False
         self._writer = threading.Thread(target=self._write_all, name=f"clips {stream}", daemon=True)
         self._writer.start()
@@ -144,39 +152,40 @@ class ClipRecorder:
 
     def attach(self, ring: Ring, rate: int, epoch: str) -> None:
         """Sound of `epoch` comes through `ring` from now on; clips of the epoch before end here."""
-        if (ring, epoch) == (self._ring, self._epoch):
-            return
-        self._finish_all()
-        self._gate.begin(rate, joined=bool(self._epoch))
-        self._ring, self._rate, self._epoch = ring, rate, epoch
-        self._judged = {}
+        with self._change:
+            self._finish_all()
+            self._gate.begin(rate, joined=bool(self._epoch))
+            self._ring, self._rate, self._epoch = ring, rate, epoch
+            self._judged = {}
 
     def scores(self, block: ScoreBlock, labels: Sequence[str]) -> None:
         """Let the gate see raw scores, and bring the copies up to date."""
         if block.epoch != self._epoch:
             return
-        self._gate.push(block, labels)
-        end = (block.first_frame + len(block.scores)) * block.hop
-        self._judged[tuple(labels)] = convert(end, block.rate, self._rate)
-        self._advance()
+        with self._change:
+            self._gate.push(block, labels)
+            end = (block.first_frame + len(block.scores)) * block.hop
+            self._judged[tuple(labels)] = convert(end, block.rate, self._rate)
+            self._advance()
 
     def event(self, event: Event) -> None:
         """Plan a clip where one begins or ends."""
         if event.epoch != self._epoch:
             return
-        if event.type == "gap":
-            for plan in self._plans:
-                plan.seal(event.onset_sample)
-        elif event.type == "begin":
-            self._begin(event)
-        elif event.type == "end":
-            self._end(event)
-        self._advance()
+        with self._change:
+            if event.type == "gap":
+                for plan in self._plans:
+                    plan.seal(event.onset_sample)
+            elif event.type == "begin":
+                self._begin(event)
+            elif event.type == "end":
+                self._end(event)
+            self._advance()
 
     def close(self) -> None:
         """Write what waits, and end."""
-        self._finish_all()
         with self._change:
+            self._finish_all()
             self._closed = True
             self._change.notify_all()
         self._writer.join(CLOSE_S)
@@ -275,14 +284,13 @@ class ClipRecorder:
         masked = self._gate.masked(plan.start, stop)
         events = list(plan.events.values())
         job = Job(plan.epoch, self._rate, plan.start, plan.pieces, count, masked, events, plan.truncated)
-        with self._change:
-            while not self._live and self._full(count):
-                self._change.wait()
-            if self._full(count):
-                self._drop()
-            else:
-                self._waiting.append(job)
-                self._change.notify_all()
+        while not self._live and self._full(count) and threading.current_thread() is not self._writer:
+            self._change.wait()
+        if self._live and self._full(count):
+            self._drop()
+        else:
+            self._waiting.append(job)
+            self._change.notify_all()
 
     def _full(self, count: int) -> bool:
         waiting = sum(job.count for job in (*self._waiting, *self._in_work))
@@ -317,7 +325,9 @@ class ClipRecorder:
         with self._change:
             self._in_work = ()
             self._change.notify_all()
-            self._change.wait_for(lambda: self._waiting or self._closed)
+            while not (self._waiting or self._closed):
+                if not self._change.wait(TICK_S):
+                    self._advance()
             if not self._waiting:
                 return None
             job = self._waiting.popleft()
@@ -339,7 +349,9 @@ class ClipRecorder:
             "rate": job.rate,
             "start_sample": job.start,
             "stop_sample": stop,
-            **_utc(job),
+            "start_utc_ns": job.utc_ns,
+            "start_utc": None if job.utc_ns is None else rfc3339(job.utc_ns),
+            "utc_uncertainty_ns": job.events[0].utc_uncertainty_ns,
             "masked": job.masked,
             "truncated": job.truncated,
             "events": [_plain(event) for event in job.events],
@@ -348,9 +360,25 @@ class ClipRecorder:
         self._say(job, "clip", name, masked_s=round(hidden / job.rate, 3), truncated=job.truncated)
 
     def _say(self, job: Job, reason: str, clip: str | None = None, **more: Any) -> None:
-        events = [event.id for event in job.events]
-        span = {"start_sample": job.start, "stop_sample": job.start + job.count}
-        self._announce(reason, job.epoch, job.start, {"clip": clip, "events": events, **span, **more})
+        stop = job.start + job.count
+        self._submit(
+            Event(
+                stream=self._names["stream"],
+                id=f"{job.epoch}:clip:{job.start}",
+                device=self._names["device"],
+                epoch=job.epoch,
+                type="health",
+                onset_sample=job.start,
+                offset_sample=stop,
+                onset_s=round(job.start / job.rate, 6),
+                offset_s=round(stop / job.rate, 6),
+                onset_utc_ns=job.utc_ns,
+                onset_utc=None if job.utc_ns is None else rfc3339(job.utc_ns),
+                utc_uncertainty_ns=job.events[0].utc_uncertainty_ns,
+                reason=reason,
+                detail={"clip": clip, "events": [event.id for event in job.events], **more},
+            )
+        )
 
 
 def folder(clips: Clips) -> Path:
@@ -362,12 +390,3 @@ def _plain(event: Event) -> dict[str, Any]:
     """An event for the sidecar; `id` ties it to the journal's."""
     fields: dict[str, Any] = msgspec.to_builtins(event)
     return {name: value for name, value in fields.items() if name not in UNKNOWN}
-
-
-def _utc(job: Job) -> dict[str, Any]:
-    """When the clip begins, from the time of its first event."""
-    event = job.events[0]
-    if event.onset_utc_ns is None:
-        return {"start_utc_ns": None, "start_utc": None, "utc_uncertainty_ns": None}
-    start = event.onset_utc_ns - (event.onset_sample - job.start) * SECOND // job.rate
-    return {"start_utc_ns": start, "start_utc": rfc3339(start), "utc_uncertainty_ns": event.utc_uncertainty_ns}

@@ -36,7 +36,7 @@ class Stream:
         self.sound, self.said, self.drops = sound, [], []
         clips = Clips(**{**{f: getattr(clips, f) for f in clips.__struct_fields__}, "folder": str(folder)})
         self.recorder = ClipRecorder(
-            clips, "hut", "mic", [LABELS], lambda *a: self.said.append(a), lambda: self.drops.append(1), **options
+            clips, "hut", "mic", [LABELS], self.said.append, lambda: self.drops.append(1), **options
         )
         self.capacity, self.folder = int(held * RATE), folder
         self.attach(epoch)
@@ -117,8 +117,9 @@ def test_a_clip_is_bit_equal_to_the_source_at_its_indices(stream, bits):
         "mic/2026-05-01/hut.mic.rain.20260501T043004500Z.0000036000.flac"
     )
     (message,) = one.said
-    assert message[:3] == ("clip", "e1", 36_000)
-    assert (message[3]["clip"], message[3]["events"]) == (clip.clip, ["e1:rain:40000"])
+    assert (message.type, message.reason, message.epoch, message.onset_sample) == ("health", "clip", "e1", 36_000)
+    assert message.onset_utc == clip.start_utc == "2026-05-01T04:30:04.500Z"
+    assert message.detail == {"clip": clip.clip, "events": ["e1:rain:40000"], "masked_s": 0.0, "truncated": False}
     (event,) = clip.events
     assert (event["type"], event["offset_sample"], event["id"]) == ("end", 56_000, "e1:rain:40000")
 
@@ -297,7 +298,7 @@ def test_a_clip_near_voice_can_be_dropped_as_a_whole(stream):
     one.hear(14)
     assert one.close() == []
     (message,) = one.said
-    assert (message[0], message[3]["clip"]) == ("no clip: privacy", None)
+    assert (message.reason, message.detail["clip"]) == ("no clip: privacy", None)
 
 
 def test_the_private_sound_itself_makes_no_clip(stream):
@@ -328,11 +329,10 @@ def test_a_clip_does_not_wait_for_ever_for_scores_that_do_not_come(stream):
     one.event("end", "rain", 3.0, 3.5)
     for at in range(4 * RATE, 30 * RATE, RATE):
         one.ring.write(sound[at : at + RATE])
-        one.event("health", None, 0.0)
     until(lambda: one.said)
     (message,) = one.said
     (clip,) = one.close()
-    assert message[0] == "clip"
+    assert message.reason == "clip"
     assert clip.masked == [[3 * RATE, int(3.75 * RATE)]]
 
 
@@ -361,7 +361,7 @@ def test_a_slow_disk_never_holds_the_stream_up_and_drops_are_counted(tmp_path, s
     store.go.set()
     kept = one.close()
     assert (len(kept), len(one.drops)) == (3, 7)
-    lost = [message[3]["lost"] for message in one.said if "lost" in message[3]]
+    lost = [message.detail["lost"] for message in one.said if "lost" in message.detail]
     assert sum(lost) == 7
 
 
@@ -389,9 +389,9 @@ def test_a_disk_that_fails_is_said_and_the_next_clip_is_tried(tmp_path, stream):
     (clip,) = one.close()
     assert clip.start_sample == 7.5 * RATE
     failed, fine = one.said
-    assert "a clip cannot be written: " in failed[0]
-    assert failed[3]["clip"] is None
-    assert fine[3]["clip"] == clip.clip
+    assert "a clip cannot be written: " in failed.reason
+    assert failed.detail["clip"] is None
+    assert fine.detail["clip"] == clip.clip
 
 
 def test_two_streams_of_a_file_as_fast_as_it_goes(tmp_path):
