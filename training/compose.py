@@ -26,7 +26,6 @@ from training.data.combine import join
 from training.data.composer import Composer, Scene, SceneSettings, describe
 from training.data.dataset import Dataset, Item
 from training.data.formats import FORMATS
-from training.data.formats.table import timed
 from training.data.splits import folds, group_of
 
 BENCHMARKS = Path(__file__).with_name("benchmarks")
@@ -196,7 +195,7 @@ def _write_scene(
     name = f"audio/{stem}.{plan.container}"
     soundfile.write(out / name, scene.samples, plan.scenes.rate, subtype="PCM_16", format=plan.container.upper())
     said = {"file": name, "fold": fold, "split": "", **describe(scene, labels)}
-    return timed(Item(name, out / name, fold=fold), scene.strong()), said
+    return annotations.timed(Item(name, out / name, fold=fold), scene.strong()), said
 
 
 def _write_tables(
