@@ -26,22 +26,20 @@ def messages() -> dict:
     def message(name: str, *fields: tuple, parent=None):
         made = (parent.nested_type if parent is not None else file.message_type).add(name=name)
         for number, (label, kind, type_name, repeated) in enumerate(fields, start=1):
-            made.field.add(
-                name=label, number=number, type=kind, type_name=type_name,
-                label=field.LABEL_REPEATED if repeated else field.LABEL_OPTIONAL,
-            )  # fmt: skip
+            many = field.LABEL_REPEATED if repeated else field.LABEL_OPTIONAL
+            made.field.add(name=label, number=number, type=kind, type_name=type_name, label=many)
         return made
 
-    message("BytesList", ("value", field.TYPE_BYTES, "", True))
-    message("FloatList", ("value", field.TYPE_FLOAT, "", True))
-    message("Int64List", ("value", field.TYPE_INT64, "", True))
+    message("BytesList", ("value", field.TYPE_BYTES, None, True))
+    message("FloatList", ("value", field.TYPE_FLOAT, None, True))
+    message("Int64List", ("value", field.TYPE_INT64, None, True))
     kinds = (("bytes_list", "BytesList"), ("float_list", "FloatList"), ("int64_list", "Int64List"))
     message("Feature", *((name, field.TYPE_MESSAGE, f".t.{kind}", False) for name, kind in kinds))
     message("FeatureList", ("feature", field.TYPE_MESSAGE, ".t.Feature", True))
     for name, entry, value in (("Features", "feature", "Feature"), ("FeatureLists", "feature_list", "FeatureList")):
         nested = "".join(part.title() for part in entry.split("_")) + "Entry"
         outer = message(name, (entry, field.TYPE_MESSAGE, f".t.{name}.{nested}", True))
-        fields = ("key", field.TYPE_STRING, "", False), ("value", field.TYPE_MESSAGE, f".t.{value}", False)
+        fields = ("key", field.TYPE_STRING, None, False), ("value", field.TYPE_MESSAGE, f".t.{value}", False)
         message(nested, *fields, parent=outer).options.map_entry = True
     parts = (("context", "Features"), ("feature_lists", "FeatureLists"))
     message("SequenceExample", *((name, field.TYPE_MESSAGE, f".t.{kind}", False) for name, kind in parts))
