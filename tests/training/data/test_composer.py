@@ -279,6 +279,17 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path, material):
         written(tmp_path, tmp_path / "beds")
 
 
+def test_bad_files_are_left_out_and_counted_or_refused(tmp_path, material, caplog):
+    layout(tmp_path, material[0])
+    (tmp_path / "beds/2.wav").write_text("no sound")
+    with pytest.raises(ValueError, match=r"expected a sound file at .*2\.wav"):
+        written(tmp_path, tmp_path / "out")
+    for _ in composing.compose(composing.parse({**PLAN, "count": 1}), tmp_path, tmp_path / "out", skip_bad=True):
+        pass
+    assert "beds: left out 1 bad files; the first: expected a sound file at" in caplog.text
+    assert len(sets.load("composed", tmp_path / "out")) == 2
+
+
 def test_sets_become_one_by_the_names_of_their_classes(material):
     first = material[0]
     second = Dataset(
