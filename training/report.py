@@ -264,7 +264,11 @@ def _pictures(folder: Path, section: Section) -> list[Path]:
     if "confusion" in figures:
         paths.append(folder / "confusion.png")
         plots.confusion(figures["confusion"], section["labels"], paths[-1], f"{name}: {figures['recordings']} clips")
-    for key, what in (("event_f1", "event F1, 200 ms"), ("average_precision", "average precision"), ("clip_f1", "F1")):
+    for key, what in (
+        ("event_f1", "event F1, 200 ms"),
+        ("average_precision", "average precision"),
+        ("clip_f1", "clip F1"),
+    ):
         values = {label: f[key] for label, f in figures["by_class"].items() if f.get(key) is not None}
         if values:
             paths.append(folder / f"{key.replace('_', '-')}.png")

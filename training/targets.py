@@ -185,7 +185,7 @@ def clip_scores(block: ScoreBlock) -> Float32:
     """Scores ``[C]`` of a whole recording: what the network pooled, or else linear softmax over its frames."""
     from training.metrics.clips import clip_score
 
-    return block.clip[-1] if block.clip is not None and len(block.clip) else clip_score(block.scores)
+    return block.clip[-1].copy() if block.clip is not None and len(block.clip) else clip_score(block.scores)
 
 
 def same_labels(targets: Sequence[Target]) -> tuple[str, ...]:
