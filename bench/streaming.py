@@ -30,7 +30,6 @@ from edge.inference.runtimes import open_engine
 from export import onnx, quantize, tflite
 from export.step import Graph, Step, Window, stream
 from training import run as runs
-from training.data import esc10
 from training.layers.examples import NETWORKS, build
 from training.layers.network import Network
 from training.layers.network import stream as torch_stream
@@ -78,9 +77,9 @@ def run(trained: Path, model: Path, fold_runs: Sequence[Path], data: Path, round
     """
     torch.set_num_threads(1)
     loaded = runs.read(trained)
-    clips = esc10.load(data / loaded.recipe.data.labelled, loaded.recipe.frontend.rate, [1])
+    clips = loaded.samples(data)
     front_end = FrontEnd(loaded.recipe.frontend)
-    frames = [front_end.transform(clip.samples) for clip in clips[::4]]
+    frames = [front_end.transform(clip) for clip in clips[::4]]
     return {
         "machine": report.machine(VERSIONS),
         "exact": exactness(),
@@ -186,16 +185,18 @@ def fold(folder: Path, data: Path) -> dict[str, Any]:
     """Int8 against float on the fold that a run never saw: clips right, and sizes, of the TFLite files."""
     trained = runs.read(folder)
     step, spec = Step(trained.model, 2), trained.recipe.frontend
-    front_end, labelled = FrontEnd(spec), data / trained.recipe.data.labelled
-    heard = [front_end.transform(c.samples) for c in esc10.load(labelled, spec.rate, trained.splits["folds"])[::5]]
-    test = esc10.load(labelled, spec.rate, [trained.splits["held_out"]])
+    front_end = FrontEnd(spec)
+    heard = [front_end.transform(samples) for samples in trained.samples(data)[::5]]
+    test = trained.part(data, "test").items
     right, bytes_of = {}, {}
     with tempfile.TemporaryDirectory() as place:
         for precision in ("float32", "int8"):
             path = _written(step, "tflite", precision, Path(place), np.concatenate(heard))
             runner = tflite.runner(path)
-            scores = [stream(runner, step, front_end.transform(clip.samples)).scores for clip in test]
-            right[precision] = sum(int(np.argmax(clip_score(s))) == c.label for s, c in zip(scores, test, strict=True))
+            scores = [stream(runner, step, front_end.transform(item.samples(spec.rate))).scores for item in test]
+            right[precision] = sum(
+                int(np.argmax(clip_score(s))) in item.weak for s, item in zip(scores, test, strict=True)
+            )
             bytes_of[precision] = path.stat().st_size
     return {"fold": trained.splits["held_out"], "clips": len(test), "right": right, "bytes": bytes_of}
 

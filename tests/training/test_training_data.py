@@ -10,7 +10,6 @@ from edge.frontend import spec
 from training.data import decode, esc10, negatives, soundscapes
 from training.data.activity import activity, close_gaps, level, runs
 from training.data.esc10 import LABELS, Clip
-from training.data.scenes import Scenes, SceneSettings, batch
 
 RATE = 16_000
 SPEC = spec.parse(
@@ -139,41 +138,3 @@ def clips() -> list[Clip]:
     rng = np.random.default_rng(5)
     sounds = [0.1 * rng.standard_normal(RATE).astype(np.float32), negatives.tones(RATE, RATE, rng)]
     return [Clip(f"{k}", k, 1, sound) for k, sound in enumerate(sounds)]
-
-
-def test_a_batch_is_a_function_of_seed_and_step():
-    scenes = Scenes(clips(), [], SPEC, SceneSettings(seconds=2.0))
-    x, y = batch(scenes, 4, seed=1, step=3)
-    again, same = batch(Scenes(clips(), [], SPEC, SceneSettings(seconds=2.0)), 4, seed=1, step=3)
-    assert (x.shape, y.shape) == ((4, 99, 32), (4, 99, 10))
-    assert np.array_equal(x, again)
-    assert np.array_equal(y, same)
-    assert not np.array_equal(x, batch(scenes, 4, seed=1, step=4)[0])
-
-
-def test_targets_are_one_where_the_scene_is_loud_and_zero_where_it_is_silent():
-    settings = SceneSettings(seconds=3.0, negative=0.0, second=0.0, background=0.0, colour=0.0, aligned=0.0)
-    sound = np.pad(clips()[0].samples, RATE // 2)  # silence around it in its own recording
-    scenes = Scenes([Clip("noise", 0, 1, sound)], [], SPEC, settings)
-    for seed in range(10):
-        samples, targets = scenes.positive(np.random.default_rng(seed))
-        loud = level(samples, 320)[: len(targets)]
-        assert loud[targets[:, 0] == 1].min() > -60
-        assert loud[targets[:, 0] == 0].max(initial=-120) < -100
-        assert not targets[:, 1:].any()
-
-
-def test_two_events_give_the_union_of_their_labels():
-    settings = SceneSettings(seconds=2.0, negative=0.0, second=1.0, aligned=1.0)
-    _, targets = Scenes(clips(), [], SPEC, settings).positive(np.random.default_rng(0))
-    assert (targets == 1).any(axis=0).tolist()[:2] == [True, True]
-
-
-def test_a_negative_scene_teaches_no_class_as_present():
-    scenes = Scenes(clips(), [np.zeros(RATE, np.float32)], SPEC, SceneSettings(seconds=1.0))
-    for seed in range(30):
-        samples, targets = scenes.negative(np.random.default_rng(seed))
-        assert targets.max() <= 0
-        assert np.isfinite(samples).all()
-        taught = {LABELS[k] for k in range(10) if (targets[:, k] == 0).all()}
-        assert taught >= set(LABELS) - {"rain", "sea_waves"}

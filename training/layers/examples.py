@@ -28,7 +28,8 @@ from training.layers.pooling import AveragePool, MaxPool
 from training.layers.recurrent import GRU, LSTM
 from training.layers.reshape import BandsToChannels, ChannelsToBands
 from training.layers.streaming import Branch, Identity, Residual, Sequential, StreamLayer
-from training.models.dscnn import DSCNN
+from training.models.dscnn import DSCNNSettings, dscnn
+from training.models.registry import Shape
 
 CLASSES, WINDOW = 3, 7
 
@@ -149,8 +150,8 @@ def _waveform() -> Network:
 
 
 def _dscnn() -> Network:
-    model = DSCNN(CLASSES, 16, stem=4, stages=[(6, 2), (6, 1)], width=8, kernel=3, dilations=[1, 2], embedding=5)
-    return Network(model.body, model.head, model.bands)
+    sizes = DSCNNSettings(stem=4, stages=[(6, 2), (6, 1)], width=8, kernel=3, dilations=[1, 2], embedding=5)
+    return dscnn(sizes, Shape(16, CLASSES, 50.0))
 
 
 NETWORKS: dict[str, Callable[[], Network]] = {
