@@ -9,6 +9,7 @@ WheatearError
 ├── JournalError      the journal cannot be opened, read or written
 ├── ClipError         a clip cannot be kept
 ├── ServiceError      the system's service cannot be installed, started or removed
+├── StoppedError      nothing is left to run
 └── WireError         a socket cannot be bound, reached or understood
 
 A message says what was expected, what came, where, and what to do. The CLI prints it as one line and exits with
@@ -60,3 +61,9 @@ class ServiceError(WheatearError):
 
 class WireError(WheatearError):
     """A socket cannot be bound, reached or understood."""
+
+
+class StoppedError(WheatearError):
+    """Nothing is left to run: a stream failed again and again, or several ended with errors."""
+
+    exit_code = 1

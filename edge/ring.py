@@ -146,6 +146,8 @@ class Ring:
         Samples held.
     rate
         Samples per second; goes into the blocks.
+    written
+        Set at each write and at the end; a consumer of many rings gives them one to wait for. Only `read` clears it.
     history
         Samples already read that `write_all` leaves in place, for `copy`.
 
@@ -157,7 +159,7 @@ class Ring:
         Samples lost so far, as the consumer has seen: overwritten ones and those that the source reported.
     """
 
-    def __init__(self, capacity: int, rate: int, history: int = 0) -> None:
+    def __init__(self, capacity: int, rate: int, written: threading.Event | None = None, history: int = 0) -> None:
         if capacity < 1 or rate < 1:
             raise ValueError(f"a ring needs a capacity and a rate of 1 or more, got {capacity} and {rate}")
         if not 0 <= history < capacity:
@@ -173,7 +175,7 @@ class Ring:
         self._told = Mark(0, "", 0, 0, 0)  # the mark of the block that the consumer got last
         self._error: WheatearError | None = None
         self._closed = False
-        self._written = threading.Event()
+        self._written = written or threading.Event()
         self._room = threading.Event()
 
     # Producer
@@ -219,7 +221,7 @@ class Ring:
             if room > 0:
                 self.write(samples[done : done + room])
                 done += room
-            elif stop.is_set():
+            elif stop.is_set() or self._closed:  # nobody wants the rest
                 return False
             else:
                 self._room.wait(POLL_S)
@@ -238,6 +240,26 @@ class Ring:
     def ended(self) -> bool:
         """Closed and all read."""
         return self._closed and _get(self._cells, READ) == _get(self._cells, WRITE) and not self._owes()
+
+    @property
+    def waiting(self) -> int:
+        """Samples written and not read; more than the capacity where some are overwritten."""
+        return int(_get(self._cells, WRITE) - _get(self._cells, READ))
+
+    @property
+    def closed(self) -> bool:
+        """Nothing follows what is in it."""
+        return self._closed
+
+    def poll(self, limit: int) -> AudioBlock | None:
+        """Return the next samples, None where there are none; like `read`, without waiting."""
+        closed = self._closed  # looked at before the samples, else the last ones could be missed
+        block = self._take(limit) or (self._last_loss() if closed else None)
+        if block is not None:
+            self._room.set()
+        elif closed and self._error is not None:
+            raise self._error
+        return block
 
     def read(self, limit: int, timeout: float) -> AudioBlock | None:
         """Return the next samples as soon as there are any; None after a while or at the end.
@@ -260,15 +282,10 @@ class Ring:
         deadline = time.monotonic() + timeout
         while True:
             self._written.clear()
-            closed = self._closed  # looked at before the samples, else the last ones could be missed
-            block = self._take(limit) or (self._last_loss() if closed else None)
-            if block is not None:
-                self._room.set()
+            closed = self._closed
+            block = self.poll(limit)
+            if block is not None or closed or not self._written.wait(max(deadline - time.monotonic(), 0)):
                 return block
-            if closed and self._error is not None:
-                raise self._error
-            if closed or not self._written.wait(max(deadline - time.monotonic(), 0)):
-                return None
 
     # Anyone
 

@@ -350,4 +350,4 @@ def test_history_stays_while_a_writer_waits_for_room():
 @pytest.mark.parametrize("history", [-1, 100])
 def test_a_history_fits_into_the_ring(history):
     with pytest.raises(ValueError, match="history must be less than its capacity of 100"):
-        Ring(100, 1000, history)
+        Ring(100, 1000, history=history)

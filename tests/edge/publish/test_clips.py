@@ -399,7 +399,7 @@ def test_two_streams_of_a_file_as_fast_as_it_goes(tmp_path):
     sound = noise(60)
     one = Stream(tmp_path / "clips", sound, live=False)
     history = round(one.recorder.history_s * RATE)
-    ring = Ring(history + 2 * RATE, RATE, history)
+    ring = Ring(history + 2 * RATE, RATE, history=history)
     ring.begin("fast")
     one.recorder.attach(ring, RATE, "fast")
     one.epoch = "fast"
