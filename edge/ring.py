@@ -159,7 +159,9 @@ class Ring:
         Samples lost so far, as the consumer has seen: overwritten ones and those that the source reported.
     """
 
-    def __init__(self, capacity: int, rate: int, written: threading.Event | None = None, history: int = 0) -> None:
+    def __init__(
+        self, capacity: int, rate: int, written: threading.Event | None = None, *, history: int = 0
+    ) -> None:
         if capacity < 1 or rate < 1:
             raise ValueError(f"a ring needs a capacity and a rate of 1 or more, got {capacity} and {rate}")
         if not 0 <= history < capacity:

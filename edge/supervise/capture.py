@@ -228,8 +228,8 @@ class Capture:
         return fan.error
 
     def _connect(self, stream: Stream, wake: threading.Event, source: Source, fan: Fan, clock: SampleClock) -> None:
-        seconds = RING_SECONDS + stream.history_s
-        ring = Ring(round(seconds * source.rate), source.rate, wake, round(stream.history_s * source.rate))
+        history = round(stream.history_s * source.rate)
+        ring = Ring(history + round(RING_SECONDS * source.rate), source.rate, wake, history=history)
         self._rings[stream] = ring
         fan.add(ring, stream.config.channel)
         stream.attach(Feed(ring, clock, source))

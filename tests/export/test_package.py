@@ -18,7 +18,7 @@ from edge.inference.model import Model
 from export import cli, parity
 from training import recipe, run
 from training.data import decode, soundscapes
-from training.data.esc10 import LABELS
+from training.data.formats.esc import LABELS
 from training.deployed import of_model
 from training.metrics.events import count, detect
 from training.scoring import scored

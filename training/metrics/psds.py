@@ -8,7 +8,7 @@ false alarms per hour, up to `most` per hour. Two scenarios are in use since DCA
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +82,8 @@ def psds(
         No reference event.
     """
     kept, frames, truth = _tables(blocks, reference, labels)
+    if len(kept) == 1:  # one class has no other to be taken for, and the library expects some
+        scenario = replace(scenario, cross=None, cross_weight=0.0)
     score, by_class, (detected, per_hour), _ = need("sed_scores_eval").intersection_based.psds(
         frames,
         truth,
