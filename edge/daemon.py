@@ -11,8 +11,10 @@ from edge.blocks import Event
 from edge.clock import Clock, SampleClock, SystemClock
 from edge.config import Config
 from edge.decode.event import EventMaker, interrupted
+from edge.errors import WheatearError
 from edge.ids import uuid7
 from edge.notify import Notifier
+from edge.publish.clips import recorder
 from edge.publish.journal import Journal
 from edge.publish.outbox import DEVICE_STREAM, Outbox
 from edge.publish.replay import ReplayServer
@@ -52,7 +54,7 @@ class Daemon:
     patient
         Wait for live sources that are not there at the start.
     make_tap
-        Makes who looks on a stream, by its name.
+        Makes who looks on a stream, by its name; the recorder of its clips where None.
 
     Attributes
     ----------
@@ -72,7 +74,7 @@ class Daemon:
         make_source: Callable[[Key, Channels, int], Source] | None = None,
         read: Callable[[], Config] | None = None,
         patient: bool = False,
-        make_tap: Callable[[str], Tap | None] = lambda _: None,
+        make_tap: Callable[[str], Tap | None] | None = None,
     ) -> None:
         self.config = config
         self.status = DeviceStatus(config.device_name)
@@ -89,7 +91,7 @@ class Daemon:
             self._hand_over,
             self._clock,
             patient or self._notifier.listened_to,
-            make_tap,
+            make_tap or self._record,
         )
         self._stop, self._wake = threading.Event(), threading.Event()
         self._asked = threading.Event()
@@ -163,6 +165,15 @@ class Daemon:
         self._hand_over(
             self._maker.notice("health", self._epoch, elapsed, reason=reason, fault="configuration", active=not well)
         )
+
+    def _record(self, stream: str) -> Tap | None:
+        try:
+            return recorder(self._supervisor.config, stream, self._hand_over, self.status.stream(stream))
+        except WheatearError as error:
+            if self._reloader is None:
+                raise
+            self._say(False, f"stream {stream} keeps no clips: {error}")
+            return None
 
     def _hand_over(self, event: Event) -> None:
         self._submit(event)

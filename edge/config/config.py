@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from edge.config.clips import Clips
 from edge.config.outputs import JournalFile, Publish
+from edge.config.profile import DeviceProfile
 from edge.config.streams import Slug, Stream
 from edge.ids import slug
 
@@ -31,6 +32,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Name of this sensor in topics and events; the host's where empty.
     streams
         What is heard.
+    device_profile
+        What kind of computer it is.
     """
 
     version: Literal[2] = VERSION
@@ -39,6 +42,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     publish: Publish = Publish()
     journal: JournalFile = JournalFile()
     clips: Clips = Clips()
+    device_profile: DeviceProfile = DeviceProfile()
 
     def __post_init__(self) -> None:
         """Refuse streams that nobody could tell apart."""

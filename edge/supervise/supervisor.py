@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable
 from edge.blocks import Event
 from edge.clock import Clock
 from edge.config import Config
+from edge.config.profile import resolve
 from edge.config.streams import Stream as StreamConfig
 from edge.errors import ConfigError, StoppedError
 from edge.inference.model import Model
 from edge.sources.base import Channel
 from edge.status import DeviceStatus
 from edge.supervise.capture import Capture, Key, MakeSource
+from edge.supervise.models import open_model
 from edge.supervise.stream import Stream
 from edge.supervise.worker import Worker
 from edge.tap import Tap
@@ -206,7 +208,7 @@ class Supervisor:
             for wish in _wishes(stream):
                 if wish not in self._models:
                     name, engine, precision = wish
-                    self._models[wish] = Model.load(name, engine or None, precision or None)  # type: ignore[arg-type]
+                    self._models[wish] = open_model(name, engine, precision, resolve(self.config.device_profile))
             models = [self._models[wish] for wish in _wishes(stream)]
             twice = [label for label, n in Counter(label for m in models for label in m.labels).items() if n > 1]
             if twice:

@@ -9,12 +9,14 @@ import numpy as np
 from edge.blocks import AudioBlock
 from edge.clock import SampleClock
 from edge.config import Config
+from edge.config.profile import resolve
 from edge.config.streams import Stream
 from edge.decode.event import EventMaker
 from edge.inference.model import Model
 from edge.pipeline import Pipeline
 from edge.ring import Ring
 from edge.supervise.filter import Conditioner
+from edge.supervise.models import open_model
 
 SECONDS = 2
 
@@ -28,13 +30,13 @@ def compile_ahead(config: Config, models: Sequence[str] = ()) -> Iterator[str]:
         A model cannot be loaded or run.
     """
     streams = [Stream(model=name) for name in models] or config.streams
-    seen = set()
+    profile, seen = resolve(config.device_profile), set()
     for stream in streams:
         for name in stream.models:
             wish = (name, stream.engine, stream.precision)
             if wish not in seen:
                 seen.add(wish)
-                yield _run(Model.load(name, stream.engine or None, stream.precision or None))
+                yield _run(open_model(*wish, profile))
 
 
 def _run(model: Model) -> str:
