@@ -112,10 +112,12 @@ class Radio(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         file = io.BytesIO()
         soundfile.write(file, SCENE[2 * RATE : 6 * RATE], RATE, format="WAV")
+        sound = bytearray(file.getvalue())
+        sound[4:8] = sound[40:44] = b"\xff\xff\xff\xff"  # no end is promised
         self.send_response(200)
         self.end_headers()
         with suppress(ConnectionError):
-            self.wfile.write(file.getvalue())
+            self.wfile.write(sound)
             self.wfile.flush()
             self.server.asked += 1
             self.server.quiet.wait(30)
@@ -213,6 +215,7 @@ def test_a_service_is_ready_reloads_on_sighup_and_loses_nothing_meanwhile(start,
     heard += until(events, lambda e: e["stream"] == "device")
     assert "unknown field `colour`" in heard[-1]["reason"]
     assert "refused" in heard[-1]["reason"]
+    heard += until(events, lambda e: e["stream"] == "a")
     daemon.send_signal(signal.SIGTERM)
     heard += events
     assert daemon.wait(20) == 0
@@ -222,7 +225,7 @@ def test_a_service_is_ready_reloads_on_sighup_and_loses_nothing_meanwhile(start,
     assert len(want) == 16
     assert detections(heard, "b") == want
     mine = [one for one in detections(heard, "a") if one[-1] != "stop"]
-    assert len(mine) >= 3
+    assert len(mine) >= 2
     assert mine == want[: len(mine)]
     assert {e["epoch"] for e in heard if e["stream"] == "a"} == {heard[0]["epoch"]}
     told = [kind for kind in manager.told if kind != "WATCHDOG"]
