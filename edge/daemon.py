@@ -12,6 +12,7 @@ from edge.clock import Clock, SampleClock, SystemClock
 from edge.config import Config
 from edge.decode.event import EventMaker, interrupted
 from edge.ids import uuid7
+from edge.memory import release_compiler
 from edge.notify import Notifier
 from edge.publish.journal import Journal
 from edge.publish.outbox import DEVICE_STREAM, Outbox
@@ -119,6 +120,7 @@ class Daemon:
         supervisor = self._supervisor
         try:
             supervisor.prepare()
+            release_compiler()
             with self._outbox() as submit:
                 self._submit = submit
                 supervisor.begin()

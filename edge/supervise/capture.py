@@ -229,7 +229,7 @@ class Capture:
 
     def _connect(self, stream: Stream, wake: threading.Event, source: Source, fan: Fan, clock: SampleClock) -> None:
         seconds = RING_SECONDS + stream.history_s
-        ring = Ring(round(seconds * source.rate), source.rate, wake)
+        ring = Ring(round(seconds * source.rate), source.rate, wake, max(1, round(stream.config.chunk * source.rate)))
         self._rings[stream] = ring
         fan.add(ring, stream.config.channel)
         stream.attach(Feed(ring, clock, source))

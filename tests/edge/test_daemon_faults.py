@@ -40,7 +40,7 @@ def start():
     yield begin
     for daemon in daemons:
         daemon.kill()
-        daemon.communicate()
+        daemon.wait()
 
 
 def free_port():
@@ -64,12 +64,14 @@ def kill_and_restart(start, microphone, tmp_path, rounds):
         """
     )
     daemon = start("run", "--config", path, env={**os.environ, **microphone.env})
+    said = drained(daemon)
     took = []
     with Subscriber(f"tcp://127.0.0.1:{port}", since=1, timeout=40) as subscriber:
         events = iter(subscriber)
         microphone.play(np.tile(SCENE[2 * RATE : 6 * RATE], 20), RATE)
-        first = next(event for event in events if event.type == "begin")
-        assert first.label
+        hearing = set()
+        while len(hearing) < 2:
+            hearing |= {event.stream for event in [next(events)] if event.type == "begin"}
         for _ in range(rounds):
             microphone.kill()
             both(events, "lost")
@@ -77,9 +79,21 @@ def kill_and_restart(start, microphone, tmp_path, rounds):
             took.append(both(events, "resumed"))
             assert daemon.poll() is None
     daemon.send_signal(signal.SIGTERM)
-    _, err = daemon.communicate(timeout=20)
-    assert (daemon.returncode, b"Traceback" in err) == (0, False)
+    assert daemon.wait(20) == 0
+    assert not any("Traceback" in line for line in said)
     return took
+
+
+def drained(daemon):
+    """The lines that it writes, as they come, but for PortAudio's, which are many where a sound server dies."""
+    lines = []
+
+    def read(pipe):
+        lines.extend(line for line in io.TextIOWrapper(pipe) if not line.startswith("Expression"))
+
+    for pipe in (daemon.stdout, daemon.stderr):
+        threading.Thread(target=read, args=(pipe,), daemon=True).start()
+    return lines
 
 
 def both(events, kind):
@@ -111,7 +125,7 @@ class Radio(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         file = io.BytesIO()
-        soundfile.write(file, SCENE[2 * RATE : 6 * RATE], RATE, format="WAV")
+        soundfile.write(file, np.tile(SCENE[2 * RATE : 6 * RATE], 6), RATE, format="WAV")
         sound = bytearray(file.getvalue())
         sound[4:8] = sound[40:44] = b"\xff\xff\xff\xff"  # no end is promised
         self.send_response(200)
@@ -297,9 +311,9 @@ def an_hour(tmp_path, hours, pace):
 
 
 def test_minutes_of_sound_in_seconds_lose_nothing(tmp_path):
-    got = an_hour(tmp_path, 0.05, 30)
+    got = an_hour(tmp_path, 0.025, 10)
     assert (got["samples"], got["gaps"], got["dropped"]) == (got["sent"], 0, {})
-    assert got["begins"] == got["ends"] > 10
+    assert got["begins"] == got["ends"] > 5
 
 
 @pytest.mark.long
