@@ -13,6 +13,7 @@ from edge.config import Config
 from edge.decode.event import EventMaker, interrupted
 from edge.errors import WheatearError
 from edge.ids import uuid7
+from edge.memory import release_compiler
 from edge.notify import Notifier
 from edge.publish.clips import recorder
 from edge.publish.journal import Journal
@@ -121,6 +122,7 @@ class Daemon:
         supervisor = self._supervisor
         try:
             supervisor.prepare()
+            release_compiler()
             with self._outbox() as submit:
                 self._submit = submit
                 supervisor.begin()

@@ -18,6 +18,7 @@ from edge.status import DeviceStatus
 from edge.supervise.capture import Capture, Key, MakeSource
 from edge.supervise.models import open_model
 from edge.supervise.stream import Stream
+from edge.supervise.warm import run_once
 from edge.supervise.worker import Worker
 from edge.tap import Tap
 
@@ -208,7 +209,9 @@ class Supervisor:
             for wish in _wishes(stream):
                 if wish not in self._models:
                     name, engine, precision = wish
-                    self._models[wish] = open_model(name, engine, precision, resolve(self.config.device_profile))
+                    model = open_model(name, engine, precision, resolve(self.config.device_profile))
+                    run_once(model)
+                    self._models[wish] = model
             models = [self._models[wish] for wish in _wishes(stream)]
             twice = [label for label, n in Counter(label for m in models for label in m.labels).items() if n > 1]
             if twice:
