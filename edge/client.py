@@ -28,7 +28,7 @@ import msgspec
 
 from edge.blocks import Event
 from edge.errors import WireError
-from edge.publish.journal import PAGE_LIMIT, Page
+from edge.publish.reader import PAGE_LIMIT, Page
 from edge.publish.zeromq import DEFAULT_ENDPOINT, KEEPALIVE_MS, TOPIC_ROOT, Heartbeat, replay_endpoint, split_endpoint
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Meta, field
 
 from edge.errors import JournalError, WireError
-from edge.publish.journal import PAGE_LIMIT, Page, Reader
+from edge.publish.reader import PAGE_LIMIT, Page, Reader
 from edge.publish.wake import Wake
 from edge.publish.zeromq import KEEPALIVE_MS, MAX_MESSAGE, bind
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from edge.blocks import Event
 from edge.client import Cursor, Subscriber
 from edge.errors import WireError
-from edge.publish.journal import LEASE, Journal, Page, Reader
+from edge.publish.journal import LEASE, Journal
+from edge.publish.reader import Page, Reader
 from edge.publish.zeromq import Heartbeat, frames
 
 
