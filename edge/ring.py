@@ -188,8 +188,7 @@ class Ring:
         last = self._marks[-1] if self._marks else self._told
         mark = Mark(position, epoch, start, last.lost + lost, last.estimates + (not exact))
         kept = [m for m in self._marks if m.position < position]  # a mark that got no samples is replaced
-        oldest = max(_get(self._cells, READ), position - self.capacity)
-        current = max(_mark_of(kept, oldest), 0)
+        current = max(_mark_of(kept, position - self.capacity), 0)  # `copy` looks back on all that is held
         self._marks = (*kept[current:], mark)
 
     def write(self, samples: Float32) -> None:
@@ -264,6 +263,25 @@ class Ring:
                 raise self._error
             if closed or not self._written.wait(max(deadline - time.monotonic(), 0)):
                 return None
+
+    # Anyone
+
+    def copy(self, epoch: str, start: int, stop: int) -> Float32 | None:
+        """Return samples `start` to `stop` of `epoch` without reading them away; from any thread.
+
+        Returns
+        -------
+        ndarray
+            float32, ``[stop − start]``; None where the ring does not hold all of them: not written yet, overwritten
+            (also while they were being copied), of another epoch, or with a loss among them.
+        """
+        for mark, after in zip(marks := self._marks, (*marks[1:], None), strict=True):
+            first, end = mark.position + start - mark.start, mark.position + stop - mark.start
+            written = after.position if after else _get(self._cells, WRITE)
+            if mark.epoch == epoch and mark.position <= first <= end <= written:
+                samples = np.empty(stop - start, np.float32)
+                return samples if _copy(self._buffer, self._cells, first, samples) <= first else None
+        return None
 
     def _take(self, limit: int) -> AudioBlock | None:
         position = _get(self._cells, READ)

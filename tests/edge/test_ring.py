@@ -272,3 +272,45 @@ def test_arm_gets_release_stores_and_acquire_loads():
     assert "dmb" in copy
     assert "ldar" in copy or "ldapr" in copy
     assert "ldar" in get or "ldapr" in get
+
+
+def test_copy_reads_by_epoch_and_index_and_moves_nothing():
+    ring = Ring(100, 10)
+    ring.begin("a")
+    ring.write(np.arange(40, dtype=np.float32))
+    ring.begin("b", start=5, lost=3)
+    ring.write(np.arange(100, 130, dtype=np.float32))
+    assert ring.copy("a", 10, 13).tolist() == [10, 11, 12]
+    assert ring.copy("a", 38, 40).tolist() == [38, 39]
+    assert ring.copy("b", 5, 7).tolist() == [100, 101]
+    for epoch, start, stop in [("a", 39, 41), ("b", 4, 6), ("b", 34, 36), ("c", 0, 1)]:
+        assert ring.copy(epoch, start, stop) is None
+    assert ring.read(100, 0).samples.tolist() == list(range(40))
+    assert ring.read(100, 0).gap == 3
+    assert ring.copy("a", 0, 2).tolist() == [0, 1]  # read, and still there
+    ring.write(np.zeros(35, np.float32))
+    assert ring.copy("a", 4, 6) is None  # overwritten
+    assert ring.copy("a", 5, 7).tolist() == [5, 6]
+
+
+def test_copy_never_returns_torn_samples():
+    ring = Ring(4096, 16_000)
+    ring.begin("e")
+    done = threading.Event()
+
+    def produce():
+        for start in range(0, 2_000_000, 500):
+            ring.write(np.arange(start, start + 500, dtype=np.float32))
+        done.set()
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    first = 0
+    while not done.is_set():
+        samples = ring.copy("e", first, first + 3000)
+        if samples is None:
+            first += 1500
+            continue
+        np.testing.assert_array_equal(samples, np.arange(first, first + 3000, dtype=np.float32))
+    thread.join()
+    assert ring.copy("e", 1_997_000, 2_000_000)[0] == 1_997_000
