@@ -20,7 +20,7 @@ import os
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -161,9 +161,14 @@ class Journal(Reader):
 
     def reserve(self, events: Sequence[Event]) -> None:
         """Lease the numbers that these events need, and half a lease more for times when the journal fails."""
-        wanted = {event.stream: 0 for event in events} | Counter(
-            event.stream for event in events if not self._is_numbered(event)
-        )
+        new = Counter(event.stream for event in events if not self._is_numbered(event))
+        self._reserve({event.stream: new[event.stream] for event in events})
+
+    def reserve_for(self, streams: Iterable[str]) -> None:
+        """Lease numbers for streams before their first event: even if the journal fails then, they have some."""
+        self._reserve(dict.fromkeys(streams, 0))
+
+    def _reserve(self, wanted: Mapping[str, int]) -> None:
         short: dict[str, int] = {}
         for stream, count in wanted.items():
             lease = self._leases.setdefault(stream, _Lease())

@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from msgspec.structs import replace
 
 from edge.blocks import Event
 from edge.clock import rfc3339
+from edge.errors import JournalError
 from edge.ids import uuid7
 from edge.publish.board import Board
 from edge.publish.journal import MAX_BYTES, Journal
@@ -35,7 +37,8 @@ logger = logging.getLogger(__name__)
 
 QUEUE = 10_000
 RETRY_S = 1.0
-PATIENCE_S = 1.0  # a commit that takes longer is not waited for: a slow disk must not make events late
+BATCH = 200  # events of one commit, so that its time tells of the disk and not of its size
+PATIENCE_S = 2.0  # a commit that takes longer is not waited for: a slow disk must not make events late
 DEVICE_STREAM = "device"  # the stream of what concerns no microphone: the outbox's own health
 
 
@@ -106,6 +109,9 @@ class Outbox:
         self._wake = Wake()
         self._streams = list(streams)
         self._announce(journal)
+        if journal:
+            with suppress(JournalError):  # the first commit will say it
+                journal.reserve_for(self._streams)
         self._writer = JournalWriter(journal, self.board, reopen, keep, max_bytes) if journal or reopen else None
         self.board.status.durable = journal is not None
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
@@ -227,7 +233,11 @@ class Outbox:
         status.queued["outbox"], status.queued["journal"] = len(self._queue), len(self._waiting)
 
     def _deliver(self, batch: Sequence[Event]) -> None:
-        for event in self._store(self._number(batch)):
+        for start in range(0, max(1, len(batch)), BATCH):
+            self._publish(self._store(self._number(batch[start : start + BATCH])))
+
+    def _publish(self, events: Sequence[Event]) -> None:
+        for event in events:
             if self._publisher:
                 self._publisher.send(event)
             self.board.status.published += 1
