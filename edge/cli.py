@@ -19,6 +19,7 @@ COMMANDS = {
     "listen": "edge.commands.listen:listen",
     "devices": "edge.commands.devices:devices",
     "models": "edge.commands.models:models",
+    "keys": "edge.commands.keys:keys",
     "schema": "edge.commands.schema:schema",
     "demo": "edge.commands.demo:demo",
 }

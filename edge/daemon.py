@@ -6,9 +6,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-
-import msgspec
+from contextlib import contextmanager
 
 from edge.blocks import Event, EventType
 from edge.clock import Clock, SampleClock, SystemClock
@@ -17,12 +15,10 @@ from edge.decode.event import EventMaker
 from edge.errors import SourceError
 from edge.inference.model import Model
 from edge.pipeline import Pipeline
-from edge.publish.journal import Journal
-from edge.publish.outbox import Outbox
-from edge.publish.replay import ReplayServer
-from edge.publish.zeromq import Publisher
+from edge.publish.outputs import open_outputs
 from edge.ring import Ring
 from edge.sources.base import Source
+from edge.status import DeviceStatus
 
 log = logging.getLogger(__name__)
 
@@ -101,28 +97,9 @@ class Daemon:
         if not self._publish:
             yield self._show
             return
-        config, to = self.config, self.config.publish
-        with ExitStack() as stack:
-            with ExitStack() as opened:
-                journal = Journal(config.journal_path, config.device_name)
-                opened.callback(journal.close)
-                publisher = Publisher(to.events, config.device_name, to.allow_remote)
-                opened.callback(publisher.close)
-                stack.enter_context(ReplayServer(config.journal_path, to.replay, to.allow_remote))
-                interrupted = journal.open_events(config.stream_name)
-                opened.pop_all()  # the outbox takes them over
-            outbox = stack.enter_context(
-                Outbox(
-                    journal,
-                    publisher,
-                    streams=[config.stream_name],
-                    on_published=self._show,
-                    keep=config.journal.keep,
-                )
-            )
-            for event in interrupted:
-                outbox.submit(_interrupted(event))
-            yield outbox.submit
+        status = DeviceStatus(self.config.device_name)
+        with open_outputs(self.config, status, self._show, [self.config.stream_name]) as outputs:
+            yield outputs.submit
 
     def _listen(self, model: Model, source: Source, submit: Callable[[Event], object]) -> None:
         """Hear the source; where a live one is lost, say so, wait for it, and say that it is back."""
@@ -193,8 +170,3 @@ def follow(ring: Ring, pipeline: Pipeline, submit: Callable[[Event], object], st
                 submit(event)
         elif ring.ended:
             return
-
-
-def _interrupted(event: Event) -> Event:
-    """The end of an event that was open when the daemon was killed."""
-    return msgspec.structs.replace(event, type="end", seq=0, reason="interrupted", offset_sample=None, offset_s=None)

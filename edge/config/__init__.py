@@ -12,7 +12,20 @@ Structs are frozen and refuse unknown fields.
 from edge.config.clips import Clips
 from edge.config.config import Config
 from edge.config.load import load, override
-from edge.config.outputs import JournalFile, Publish
+from edge.config.outputs import Curve, JournalFile, JsonLines, Metrics, Mqtt, Publish
 from edge.config.streams import Rules, Slug
 
-__all__ = ["Clips", "Config", "JournalFile", "Publish", "Rules", "Slug", "load", "override"]
+__all__ = [
+    "Clips",
+    "Config",
+    "Curve",
+    "JournalFile",
+    "JsonLines",
+    "Metrics",
+    "Mqtt",
+    "Publish",
+    "Rules",
+    "Slug",
+    "load",
+    "override",
+]

@@ -10,7 +10,7 @@ import msgspec
 import platformdirs
 
 from edge.config.clips import Clips
-from edge.config.outputs import JournalFile, Publish
+from edge.config.outputs import JournalFile, JsonLines, Metrics, Mqtt, Publish
 from edge.config.streams import Rules, Slug
 from edge.ids import slug
 from edge.inference.card import Decode
@@ -51,6 +51,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start: str = ""
     publish: Publish = Publish()
     journal: JournalFile = JournalFile()
+    mqtt: Mqtt = Mqtt()
+    json_lines: JsonLines = JsonLines()
+    metrics: Metrics = Metrics()
     decode: Rules = Rules()
     clips: Clips = Clips()
 

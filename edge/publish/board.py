@@ -45,8 +45,8 @@ class OutputStatus(msgspec.Struct):
     """
 
     published: int = 0
-    queued: dict[str, int] = {}  # noqa: RUF012  # msgspec copies it for each
-    dropped: dict[str, int] = {}  # noqa: RUF012
+    queued: dict[str, int] = {}  # msgspec copies it for each
+    dropped: dict[str, int] = {}
     durable: bool = False
     journal_bytes: int = 0
     journal_written: int = 0
@@ -54,7 +54,7 @@ class OutputStatus(msgspec.Struct):
     peers: int = 0
     refused: int = 0
     denied: int = 0
-    connected: dict[str, bool] = {}  # noqa: RUF012
+    connected: dict[str, bool] = {}
 
 
 class Notice(msgspec.Struct, frozen=True):

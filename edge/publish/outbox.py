@@ -166,7 +166,7 @@ class Outbox:
         try:
             poller = self._poller()
             while not self._closing:
-                poller.poll(self._patience_ms())
+                self._sleep(poller)
                 self._wake.clear()
                 self._turn()
             self._finish()
@@ -201,12 +201,17 @@ class Outbox:
         poller.register(self._wake.fileno(), select.POLLIN)
         return poller
 
-    def _patience_ms(self) -> int:
-        """Sleep until the next heartbeat or retry; not at all while there is something of our own to say."""
-        return 0 if self._notices else max(0, int(1000 * (self._beat_at - time.monotonic())) + 1)
+    def _sleep(self, poller: Any) -> None:
+        """Until something comes, or the next heartbeat; not at all while there is something of our own to say."""
+        seconds = 0.0 if self._notices else max(0.0, self._beat_at - time.monotonic())
+        if self._publisher:
+            rest = self._publisher.rests_s  # new subscriptions wait for so long, events do not
+            poller.register(self._publisher.socket, 0 if rest else select.POLLIN)
+            seconds = min(seconds, rest) if rest else seconds
+        poller.poll(int(1000 * seconds) + 1)
 
     def _turn(self) -> None:
-        if self._publisher:
+        if self._publisher and not self._publisher.rests_s:
             self._publisher.serve()
         batch = self._take()
         if batch or self._commit or (self._waiting and self._may_write()):

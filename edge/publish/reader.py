@@ -63,6 +63,7 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = _identity(path)
         with self._explain("read"):
             # Closed and reopened by the thread that owns the view; a journal moves once, from its maker to the outbox.
             self._db = sqlite3.connect(
@@ -92,6 +93,11 @@ class Reader:
         """First column of the first row, or None."""
         row = self._db.execute(query, parameters).fetchone()
         return row[0] if row else None
+
+    @property
+    def stale(self) -> bool:
+        """Whether another file has taken the journal's place: it was set aside, and must be opened anew."""
+        return _identity(self.path) != self._file
 
     def streams(self) -> list[str]:
         """Names of all streams that ever had a number."""
@@ -179,3 +185,12 @@ class Reader:
             ) from error
         except msgspec.ValidationError as error:
             raise JournalError(f"cannot read the journal {self.path}: an event in it is damaged ({error})") from error
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What tells a file from another of the same name."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino

@@ -1,7 +1,7 @@
 """What follows the outbox: files and bridges, each behind a bounded queue and a thread of its own.
 
-    outbox ──push──▶ queue (bounded) ──▶ thread ──▶ file, broker, …
-             full: left out, counted, announced
+outbox ──push──▶ queue (bounded) ──▶ thread ──▶ file, broker, …
+         full: left out, counted, announced
 """
 
 from __future__ import annotations

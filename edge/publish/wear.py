@@ -6,8 +6,8 @@
 
 A commit appends frames with the header's salt. A checkpoint copies each page that occurs in them into the main file
 once; the next commit then begins a new log with another salt, over the old one. So the frames of the present salt are
-what was written since the last checkpoint, and their page numbers are what that checkpoint will write. Layout:
-https://sqlite.org/walformat.html. The flash below multiplies these bytes by its own erase blocks; that is not seen here.
+what was written since the last checkpoint, and their page numbers are what the next one will write (layout:
+https://sqlite.org/walformat.html). The flash below multiplies these bytes by its own erase blocks; that is not seen.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The journal's own thread: a disk that hangs holds up this one and nobody else.
 
-    outbox ──start(events)──▶ commit ──▶ done: stored events, or the error
-                              opens the journal first where there is none: at a start with a full disk,
-                              and after damage, which sets the file aside
+outbox ──start(events)──▶ commit ──▶ done: stored events, or the error
+                          opens the journal first where there is none: at a start with a full disk,
+                          and after damage, which sets the file aside
 """
 
 from __future__ import annotations
