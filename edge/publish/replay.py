@@ -147,12 +147,12 @@ class ReplayServer:
 
         *envelope, body = self._socket.recv_multipart(copy=False)  # a REQ client's empty frame goes back as it came
         if self._rates.allows(peer_of(body)):
-            page = self.answer(bytes(body))
+            page = self.answer(body.bytes)
         else:
             self._board.refuse()
             page = _fault(f"busy: more than {self._rates.limit} requests a second; ask again in a second")
         try:
-            self._socket.send_multipart([*map(bytes, envelope), msgspec.json.encode(page)], zmq.DONTWAIT)
+            self._socket.send_multipart([*(part.bytes for part in envelope), msgspec.json.encode(page)], zmq.DONTWAIT)
         except zmq.ZMQError as error:  # the client has gone
             logger.debug("replay: an answer could not be sent: %s", error)
 

@@ -270,7 +270,7 @@ class Publisher:
                 message = self.socket.recv(zmq.DONTWAIT, copy=False)
             except zmq.Again:
                 break
-            welcome |= self._accept(bytes(message), peer_of(message))
+            welcome |= self._accept(message.bytes, peer_of(message))
         if welcome:
             self._welcomed_at = time.monotonic()
             self.beat()
