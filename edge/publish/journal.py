@@ -148,7 +148,7 @@ class Journal(Reader):
             )
         health = self._value("PRAGMA quick_check(1)")
         if health != "ok":
-            raise _DamagedError(str(health))
+            raise _DamagedError(" ".join(str(health).split()))
         return False
 
     def _create(self) -> None:

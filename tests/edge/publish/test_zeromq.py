@@ -110,7 +110,7 @@ def test_each_joiner_is_welcomed_before_any_event(publisher, ear):
         assert name == "wheatear.v1.hut.mic.heartbeat.-."
         assert (welcome["last_seq"], welcome["log"], welcome["stream"], welcome["device"]) == (last, "L", "mic", "hut")
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", welcome["utc"])
-        assert joiner.next()[1]["seq"] == last + 1
+        assert joiner.events(1)[0]["seq"] == last + 1
 
 
 def test_an_event_without_a_number_does_not_move_the_heartbeat(publisher, ear):
