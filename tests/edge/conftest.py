@@ -88,3 +88,9 @@ def device(tmp_path):
 @pytest.fixture
 def make_event():
     return event
+
+
+@pytest.fixture
+def free_ports():
+    """Finds two neighbouring ports; the first is returned."""
+    return two_free_ports
