@@ -13,10 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from edge.blocks import Event
 from edge.config import Config
+from edge.decode.event import interrupted
 from edge.errors import JournalError
 from edge.publish.board import Board, OutputStatus
 from edge.publish.gate import Gate
@@ -94,7 +93,7 @@ def open_outputs(
             publisher = _open_publisher(config, board, gate)
             opened.callback(publisher.close)
             _open_replay(config, board, gate, stack)
-            interrupted = _interrupted_events(journal)
+            unended = _unended(journal)
             sinks = _open_sinks(config, status, board, opened)
             _open_metrics(config, status, board, stack)
             opened.pop_all()
@@ -111,7 +110,7 @@ def open_outputs(
             max_bytes=config.journal.max_bytes,
         )
         stack.enter_context(outbox)
-        for event in interrupted:
+        for event in unended:
             outbox.submit(event)
         _warn(config, board)
         yield Outputs(outbox)
@@ -155,15 +154,11 @@ def _open_replay(config: Config, board: Board, gate: Gate | None, stack: ExitSta
     stack.enter_context(server)
 
 
-def _interrupted_events(journal: Journal | None) -> list[Event]:
+def _unended(journal: Journal | None) -> list[Event]:
     """Ends of the events that were open when the daemon was killed."""
     if journal is None:
         return []
-    return [
-        msgspec.structs.replace(event, type="end", seq=0, reason="interrupted", offset_sample=None, offset_s=None)
-        for stream in journal.streams()
-        for event in journal.open_events(stream)
-    ]
+    return [interrupted(event) for stream in journal.streams() for event in journal.open_events(stream)]
 
 
 def _open_sinks(config: Config, status: DeviceStatus, board: Board, opened: ExitStack) -> list[Sink]:

@@ -235,7 +235,7 @@ def test_damage_found_at_the_start_is_set_aside_and_said(tmp_path):
     heard = Heard()
     journal = Journal(path, "hut")
     with Outbox(journal, on_published=heard) as outbox:
-        assert until(lambda: heard.health())
+        assert until(heard.health)
         outbox.submit(event(7))
     assert heard.health() == ["set aside"]
     assert len(list(tmp_path.glob("journal.sqlite.aside-*"))) == 1

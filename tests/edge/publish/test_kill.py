@@ -1,4 +1,4 @@
-"""kill -9 at random moments under load: what anyone saw is in the journal, no number comes twice, no client misses one."""
+"""kill -9 at random moments under load: what was seen is in the journal, no number comes twice, none is missed."""
 
 import random
 import subprocess
@@ -96,7 +96,8 @@ def kill_often(folder, port, times, seed):
         victim.live(2.0)  # the follower catches up with all that it missed
         end = time.monotonic() + 120
         while time.monotonic() < end and any(
-            max((e.seq for e in follower.seen if e.stream == stream), default=0) < head for stream, head in heads.items()
+            max((e.seq for e in follower.seen if e.stream == stream), default=0) < head
+            for stream, head in heads.items()
         ):
             victim.live(1.0)
     finally:

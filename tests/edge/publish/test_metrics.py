@@ -4,19 +4,18 @@ import urllib.request
 
 import pytest
 
-pytest.importorskip("prometheus_client", reason="needs the extra: pip install 'wheatear[metrics]'")
-from prometheus_client.parser import text_string_to_metric_families
-
 from edge.errors import WireError
 from edge.publish.board import OutputStatus
 from edge.publish.metrics import Collector, MetricsServer, temperatures
 from edge.status import DeviceStatus
 
+parser = pytest.importorskip("prometheus_client.parser", reason="needs the extra: pip install 'wheatear[metrics]'")
+
 
 def scrape(server):
     with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=10) as answer:
         text = answer.read().decode()
-    families = list(text_string_to_metric_families(text))
+    families = list(parser.text_string_to_metric_families(text))
     return {(s.name, *sorted(s.labels.items())): s.value for f in families for s in f.samples}
 
 
