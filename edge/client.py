@@ -12,6 +12,7 @@ expected::
     heartbeat last = 8, at 8     8 went lost behind us: asked for by replay
     a number nobody has          skipped by the journal at a restart: the hole closes silently
     cannot be replayed           a ``lost`` event made here says which numbers
+    begin that is still open     said again for newcomers: given once to whom it is new, as `edge.publish.zeromq.Open`
 
 While replay answers, live events wait in the socket's queue, in their order.
 """
@@ -28,11 +29,21 @@ import msgspec
 
 from edge.blocks import Event
 from edge.errors import WireError
-from edge.publish.journal import PAGE_LIMIT, Page
-from edge.publish.zeromq import DEFAULT_ENDPOINT, KEEPALIVE_MS, TOPIC_ROOT, Heartbeat, replay_endpoint, split_endpoint
+from edge.publish.reader import PAGE_LIMIT, Page
+from edge.publish.zeromq import (
+    DEFAULT_ENDPOINT,
+    KEEPALIVE_MS,
+    TOPIC_ROOT,
+    Heartbeat,
+    Open,
+    replay_endpoint,
+    split_endpoint,
+)
 
 if TYPE_CHECKING:
     import zmq
+
+    from edge.publish.keys import ClientKeys
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +51,8 @@ RECEIVE_QUEUE = 10_000  # live events that wait here while replay answers or the
 MAX_EVENT = 1 << 20  # bytes
 MAX_PAGE = 4 << 20
 REPLAY_TIMEOUT_S = 2.0
+BUSY_WAIT_S = 1.0  # the device answers so many questions a second
+BUSY_TRIES = 30
 SILENCE_S = 5.0  # without even a heartbeat: worth a warning
 
 
@@ -69,6 +82,7 @@ class Cursor:
 
 class _Kind(msgspec.Struct):
     type: str
+    retained: bool = False
 
 
 class Subscriber:
@@ -85,8 +99,11 @@ class Subscriber:
         silence does not mean that nothing sounded.
     stream
         Events of other streams are left out.
+    keys
+        For a device that has keys: this client's, and the device's public one. Without the right ones nothing comes.
     since
-        First event wanted, as a `Cursor` or a number that holds for every stream; only live events where None.
+        First event wanted, as a `Cursor` or a number that holds for every stream; where None, only live events and
+        the begin of what sounds just now.
     timeout
         Iteration ends after so many seconds without an event; None waits for ever.
 
@@ -105,6 +122,7 @@ class Subscriber:
         timeout: float | None = None,
         *,
         stream: str | None = None,
+        keys: ClientKeys | None = None,
     ) -> None:
         import zmq
 
@@ -112,9 +130,11 @@ class Subscriber:
         self.replay = replay or replay_endpoint(endpoint)
         self.timeout = timeout
         self._labels = frozenset([labels] if isinstance(labels, str) else labels or ())
-        self._stream = stream
+        self._stream, self._keys = stream, keys
         self._since = Cursor(since) if isinstance(since, int) else since
         self._next: dict[tuple[str, str, str], int] = {}  # (device, stream, log) → number expected
+        self._first: dict[tuple[str, str, str], int] = {}  # the same → number that it began with
+        self._opened: set[tuple[str, str, str, int]] = set()  # open events before that, which were given
         self._ready: Iterator[Event] = iter(())
         self._heard_at: float | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -181,6 +201,10 @@ class Subscriber:
             zmq.HEARTBEAT_TIMEOUT: 3 * KEEPALIVE_MS,
         }.items():
             socket.setsockopt(option, value)
+        if self._keys:
+            socket.setsockopt_string(zmq.CURVE_SERVERKEY, self._keys.server)
+            socket.setsockopt_string(zmq.CURVE_PUBLICKEY, self._keys.public)
+            socket.setsockopt_string(zmq.CURVE_SECRETKEY, self._keys.secret)
         try:
             socket.connect(endpoint)
         except zmq.ZMQError as error:
@@ -197,6 +221,8 @@ class Subscriber:
             return
         if isinstance(said, Heartbeat):
             yield from self._fill(said, said.last_seq + 1)
+        elif isinstance(said, Open):
+            yield from self._news(said)
         elif said.seq == 0:
             yield said  # the journal fails for long and the device has run out of numbers
         else:
@@ -205,6 +231,14 @@ class Subscriber:
             if said.seq >= self._next[key]:
                 self._next[key] = said.seq + 1
                 yield said
+
+    def _news(self, said: Open) -> Iterator[Event]:
+        """An event that is still open, if it is older than all that we follow and new to us; moves no position."""
+        key = _key(said)
+        place = (*key, said.seq)
+        if self._since is None and said.seq < self._first.get(key, 0) and place not in self._opened:
+            self._opened.add(place)
+            yield said
 
     def _fill(self, said: Event | Heartbeat, stop: int) -> Iterator[Event]:
         """Replay what is missing below number `stop`."""
@@ -252,14 +286,21 @@ class Subscriber:
         else:
             start = 1
             yield _lost(said, since.seq, None, f"log {since.log} was set aside and {said.log} began")
-        self._next[_key(said)] = start
+        self._next[_key(said)] = self._first[_key(said)] = start
 
     def _ask(self, cursor: Cursor, count: int) -> Page | None:
-        """One page of replay, at the second try if need be; None where nobody answers."""
-        for _ in range(2):
+        """One page of replay, at the second try if need be; None where nobody answers, or the device stays busy."""
+        silent = 0
+        for _ in range(BUSY_TRIES):
             page = self._try(cursor, count)
-            if page is not None:
+            if page is None:
+                silent += 1
+                if silent == 2:
+                    return None
+            elif not (page.error or "").startswith("busy"):
                 return page
+            else:
+                time.sleep(BUSY_WAIT_S)
         return None
 
     def _try(self, cursor: Cursor, count: int) -> Page | None:
@@ -305,9 +346,11 @@ class _Silence:
 def _decode(message: list[bytes]) -> Event | Heartbeat | None:
     """The payload of a message; what is not of ours is logged and left out."""
     try:
-        kind = msgspec.json.decode(message[-1], type=_Kind).type
-        if kind == "heartbeat":
+        kind = msgspec.json.decode(message[-1], type=_Kind)
+        if kind.type == "heartbeat":
             return msgspec.json.decode(message[-1], type=Heartbeat)
+        if kind.retained:
+            return msgspec.json.decode(message[-1], type=Open)
         return msgspec.json.decode(message[-1], type=Event)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         logger.warning("a message was not understood and left out: %s", error)

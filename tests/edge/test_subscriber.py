@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from edge.blocks import Event
 from edge.client import Cursor, Subscriber
 from edge.errors import WireError
-from edge.publish.journal import LEASE, Journal, Page, Reader
+from edge.publish.journal import LEASE, Journal
+from edge.publish.reader import Page, Reader
 from edge.publish.zeromq import Heartbeat, frames
 
 
@@ -143,11 +144,35 @@ def test_five_lines_are_enough(device):
 def test_two_late_joiners_hear_what_comes_after_them(device):
     device.start()
     with listening(device) as first:
-        device.hear("a", "b")
+        device.hear("a", "b", kind="end")
         assert seqs(take(first, 2)) == [1, 2]
         with listening(device) as second:
-            device.hear("c", "d")
+            device.hear("c", "d", kind="end")
             assert seqs(take(second, 2)) == seqs(take(first, 2)) == [3, 4]
+
+
+def test_a_newcomer_is_told_what_sounds_and_nobody_hears_it_twice(device):
+    device.start()
+    with listening(device) as first:
+        device.hear("rain", "wind", "sea")
+        device.hear("wind", kind="end")
+        assert seqs(take(first, 4)) == [1, 2, 3, 4]
+        for _ in range(2):
+            with Subscriber(device.endpoint, timeout=10) as late:
+                known = take(late, 2)
+                assert [(e.label, e.seq, e.type, e.retained) for e in known] == [
+                    ("rain", 1, "begin", True),
+                    ("sea", 3, "begin", True),
+                ]
+                device.hear("rain", kind="gap")
+                assert seqs(take(late, 1)) == seqs(take(first, 1))  # the first heard the repetition, and dropped it
+        with Subscriber(device.endpoint, since=1, timeout=10) as historian:
+            assert seqs(take(historian, 6)) == [1, 2, 3, 4, 5, 6]
+            device.hear("rain", "sea", kind="end")
+            assert seqs(take(historian, 2)) == [7, 8]
+        with listening(device) as last:
+            device.hear("owl")
+            assert seqs(take(last, 1)) == [9]  # nothing was open any more
 
 
 def test_a_late_joiner_with_a_cursor_hears_the_past_and_then_the_present(device):
