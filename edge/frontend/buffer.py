@@ -100,5 +100,5 @@ def views(count: int) -> tuple[Float32, list[Float32]]:
 
 def plain(samples: Samples, more: str = "A") -> Samples:
     """Samples as a kernel takes them, int16 or float32 side by side; a copy only where they are not so."""
-    kind = np.int16 if samples.dtype == np.int16 else np.float32
+    kind = np.int16 if (samples.dtype.kind, samples.itemsize) == ("i", 2) else np.float32  # of either byte order
     return np.require(samples, kind, ["C", more])

@@ -120,7 +120,8 @@ def _method() -> tuple[_Method, Any]:
     count = COUNTS
 
     def push(owner, samples):  # type: ignore[no-untyped-def]
-        counts = numba.carray(pointer(word(item(owner, 0) + data)), count, np.int64)
+        held = word(item(owner, 0) + data)  # type: ignore[call-arg]
+        counts = numba.carray(pointer(held), count, np.int64)  # type: ignore[attr-defined, call-arg]
         size = itemsize = 0
         if word(samples + type_) == counts[array] and half(samples + dimensions) == 1:
             size, what = word(word(samples + shape)), word(samples + kind)
@@ -135,6 +136,7 @@ def _method() -> tuple[_Method, Any]:
     return _Method(b"push", compiled.address, ONE_ARGUMENT, b"Frames that samples complete, or None."), compiled
 
 
+@cache
 def usable() -> bool:
     """Whether arrays are laid out as we think."""
     for kind in (np.float32, np.int16):

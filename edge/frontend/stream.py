@@ -72,7 +72,7 @@ class FrontEnd:
     @property
     def replaced(self) -> int:
         """Samples replaced by 0 since construction: NaN, infinite, or beyond any sound."""
-        return sum(channel.extractor.replaced for channel in self._channels)
+        return sum([channel.extractor.replaced for channel in self._channels])
 
     @property
     def silence(self) -> Float32:
