@@ -14,6 +14,7 @@ from edge.blocks import ScoreBlock
 from edge.errors import ConfigError
 from edge.inference.card import Decode
 from training import evaluate, heard, measures, probes, report, targets
+from training.commands.evaluate import command_line
 from training.commands.evaluate import evaluate as command
 from training.data import decode
 from training.data.dataset import Dataset, Item, Sound
@@ -346,3 +347,8 @@ def test_frames_that_are_not_kept_still_tell_their_events_and_no_others(tones):
         ValueError, match=r"1-0-low\.wav: expected the rules that its scores were decided by, got others"
     ):
         thin[0].events(LABELS, Decode(on=0.7))
+
+
+def test_the_command_in_a_report_is_as_it_was_typed_without_where_it_wrote():
+    typed = ["evaluate", "runs/a b", "--out", "x", "--data", "d", "--title=T", "--section", "s", "--folder", "f"]
+    assert command_line(typed) == "wheatear evaluate 'runs/a b' --data d --folder f"
