@@ -8,6 +8,7 @@ WheatearError
 ├── EngineError       an inference runtime is missing, or refused a graph
 ├── JournalError      the journal cannot be opened, read or written
 ├── StoppedError      nothing is left to run
+├── ClipError         a clip cannot be kept
 └── WireError         a socket cannot be bound, reached or understood
 
 A message says what was expected, what came, where, and what to do. The CLI prints it as one line and exits with
@@ -45,6 +46,10 @@ class EngineError(WheatearError):
 
 class JournalError(WheatearError):
     """The journal cannot be opened, read or written."""
+
+
+class ClipError(WheatearError):
+    """A clip cannot be kept."""
 
 
 class WireError(WheatearError):

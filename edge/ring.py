@@ -16,6 +16,7 @@ import threading
 import time
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numba
@@ -149,6 +150,8 @@ class Ring:
         Set by a write and at the end; a consumer of many rings gives them one to wait for. Only `read` clears it.
     least
         Samples that must wait before a write sets it: a consumer that is woken seldom works less.
+    history
+        Samples already read that `write_all` leaves in place, for `copy`.
 
     Attributes
     ----------
@@ -158,11 +161,16 @@ class Ring:
         Samples lost so far, as the consumer has seen: overwritten ones and those that the source reported.
     """
 
-    def __init__(self, capacity: int, rate: int, written: threading.Event | None = None, least: int = 1) -> None:
+    def __init__(
+        self, capacity: int, rate: int, written: threading.Event | None = None, *, least: int = 1, history: int = 0
+    ) -> None:
         if capacity < 1 or rate < 1:
             raise ValueError(f"a ring needs a capacity and a rate of 1 or more, got {capacity} and {rate}")
+        if not 0 <= history < capacity:
+            raise ValueError(f"a ring's history must be less than its capacity of {capacity}, got {history}")
         self.rate = rate
         self.capacity = capacity
+        self._room_for_unread = capacity - history
         self.overruns = 0
         self.lost = 0
         self._buffer: Float32 = np.zeros(capacity, np.float32)
@@ -215,7 +223,7 @@ class Ring:
         done = 0
         while done < len(samples):
             self._room.clear()
-            room = self.capacity - (_get(self._cells, WRITE) - _get(self._cells, READ))
+            room = self._room_for_unread - (_get(self._cells, WRITE) - _get(self._cells, READ))
             if room > 0:
                 self.write(samples[done : done + room])
                 done += room
@@ -301,13 +309,26 @@ class Ring:
             float32, ``[stop − start]``; None where the ring does not hold all of them: not written yet, overwritten
             (also while they were being copied), of another epoch, or with a loss among them.
         """
-        for mark, after in zip(marks := self._marks, (*marks[1:], None), strict=True):
+        for mark, written in self._stretches():
             first, end = mark.position + start - mark.start, mark.position + stop - mark.start
-            written = after.position if after else _get(self._cells, WRITE)
             if mark.epoch == epoch and mark.position <= first <= end <= written:
                 samples = np.empty(stop - start, np.float32)
                 return samples if _copy(self._buffer, self._cells, first, samples) <= first else None
         return None
+
+    def held(self, epoch: str) -> list[tuple[int, int]]:
+        """Unbroken stretches of `epoch` that can be copied now, oldest first: first sample, and the one behind."""
+        oldest = _get(self._cells, CLAIM) - self.capacity
+        stretches = [(m, max(m.position, oldest), end) for m, end in self._stretches() if m.epoch == epoch]
+        return [
+            (m.start + first - m.position, m.start + end - m.position) for m, first, end in stretches if first < end
+        ]
+
+    def _stretches(self) -> list[tuple[Mark, int]]:
+        """Each mark and the position at which its samples end."""
+        written = _get(self._cells, WRITE)  # before the marks: what a newer mark brings is not the last one's
+        marks = self._marks
+        return [(m, min(after.position, written)) for m, after in pairwise(marks)] + [(m, written) for m in marks[-1:]]
 
     def _take(self, limit: int) -> AudioBlock | None:
         position = _get(self._cells, READ)

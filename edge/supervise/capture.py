@@ -232,8 +232,9 @@ class Capture:
         return fan.error
 
     def _connect(self, stream: Stream, wake: threading.Event, source: Source, fan: Fan, clock: SampleClock) -> None:
-        seconds = RING_SECONDS + stream.history_s
-        ring = Ring(round(seconds * source.rate), source.rate, wake, max(1, round(stream.config.chunk * source.rate)))
+        rate = source.rate
+        history, least = round(stream.history_s * rate), max(1, round(stream.config.chunk * rate))
+        ring = Ring(history + round(RING_SECONDS * rate), rate, wake, least=least, history=history)
         self._rings[stream] = ring
         fan.add(ring, stream.config.channel)
         stream.attach(Feed(ring, clock, source))

@@ -5,6 +5,7 @@ A format module turns one on-disk layout into a `Dataset`; nothing else knows ho
 known of a recording      weak            strong                     meaning
 which classes sound       (2, 5)          None                       somewhere in it, nobody says where
 when they sound           (2, 5)          (Sound(2, 0.4, 1.9), …)    and nothing else sounds
+none of them              ()              ()
 nothing                   None            None                       unlabelled
 """
 
@@ -46,7 +47,8 @@ class Item:
     strong
         Stretches by onset; None where times are not known.
     order
-        Class indices in the order in which they sound (sequential labels); None where not known.
+        Boundaries in the order in which they come, without times (sequential labels, card 15): 2k where a sound of
+        class k begins, 2k + 1 where it ends; None where not known.
     fold, split
         The official fold (None where the set has none) and the official part: ``train``, ``test`` … or "".
     group
@@ -78,9 +80,8 @@ class Item:
         ValueError
             The file is missing or is no sound file.
         """
-        whole = decode(self.path, rate)
         stop = None if self.stop is None else round(self.stop * rate)
-        return whole[round(self.start * rate) : stop]
+        return decode(self.path, rate, round(self.start * rate), stop)
 
 
 @dataclass(frozen=True)

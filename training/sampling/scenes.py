@@ -8,28 +8,29 @@ target A     0000··11111111··00000000000         1 sounds, 0 does not, · (-
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from edge.frontend.spec import FrontEndSpec
 from edge.frontend.stream import FrontEnd
 from training.augment.equalise import draw_curve, equalise
 from training.augment.gain import fade, gain
 from training.augment.masks import mask_bands, mask_time, tilt
 from training.augment.place import background_at, place
 from training.augment.speed import speed
+from training.batch import Batch
 from training.data import negatives
 from training.data.activity import activity
-from training.data.esc10 import LABELS, Clip
+from training.data.dataset import Item
+from training.registry import Settings
+from training.sampling.registry import SAMPLERS, Material
 
 Float32 = npt.NDArray[np.float32]
 Int8 = npt.NDArray[np.int8]
 
 
-class SceneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SceneSettings(Settings):
     """How scenes are drawn; probabilities 0 … 1, levels in dB, ranges as [low, high].
 
     Attributes
@@ -52,6 +53,13 @@ class SceneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         Share of scenes with a background, and how far the events' active part stands above it.
     tilt, band_masks, widest_band, time_masks, longest_mask
         Of the feature frames: nepers of a random filter; counts and sizes of masks.
+    pauses
+        By label, seconds of silence inside one event: sounds that come in beats or bursts are one event across them.
+    bursts
+        By label, dB below a recording's peak where an event begins and where it ends: short cries stand well above
+        the bed of their recording, and the bed is not the cry.
+    ambiguous
+        Labels that a steady noise could honestly be taken for: synthetic noises do not teach them either way.
     """
 
     seconds: float = 5.0
@@ -70,41 +78,48 @@ class SceneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     widest_band: int = 8
     time_masks: int = 1
     longest_mask: int = 25
+    pauses: dict[str, float] = msgspec.field(default_factory=dict)
+    bursts: dict[str, tuple[float, float]] = msgspec.field(default_factory=dict)
+    ambiguous: list[str] = msgspec.field(default_factory=list)
 
 
-# Sounds that come in beats or bursts are one event across the pauses, in seconds.
-PAUSES = {"clock_tick": 1.2, "fire_crackling": 1.2, "sea_waves": 1.0}
-PAUSE = 0.3
-# Short cries stand well above the bed of their recording, and the bed is not the cry: (high, low) dB below the peak.
-BURSTS = {"dog_bark": (18.0, 28.0), "person_sneeze": (20.0, 30.0), "rooster": (20.0, 30.0), "baby_cry": (22.0, 32.0)}
-STEADY = (30.0, 40.0)
+PAUSE = 0.3  # seconds, of labels that `pauses` does not name
+STEADY = (30.0, 40.0)  # dB, of labels that `bursts` does not name
 
 
+@SAMPLERS.register("scenes", SceneSettings)
 class Scenes:
     """Draws scenes; the same generator state gives the same scene.
 
     Parameters
     ----------
-    clips
-        Labelled recordings.
-    soundscapes
-        Recordings of none of the classes, as backgrounds and negatives.
-    spec
-        Front end of the features.
     settings
         What to draw.
+    material
+        Labelled items, background recordings (as backgrounds and negatives), front end.
+
+    Raises
+    ------
+    ValueError
+        The settings name a label that the data set does not have.
     """
 
-    def __init__(
-        self, clips: Sequence[Clip], soundscapes: Sequence[Float32], spec: FrontEndSpec, settings: SceneSettings
-    ) -> None:
-        self.settings, self.spec = settings, spec
-        self.soundscapes = list(soundscapes)
-        self.by_label = [[clip for clip in clips if clip.label == k] for k in range(len(LABELS))]
+    def __init__(self, settings: SceneSettings, material: Material) -> None:
+        self.settings, self.spec, self.shelf = settings, material.spec, material.shelf
+        self.labels = material.dataset.labels
+        self._check_labels()
+        self.by_label = material.dataset.by_label()
+        self.soundscapes = list(material.background.items) if material.background else []
         self.present = [k for k, group in enumerate(self.by_label) if group]
-        self.length = int(settings.seconds * spec.rate)
-        self.front_end = FrontEnd(spec)
-        self.frames = max(0, (self.length - spec.frames.window) // spec.hop + 1)
+        self.length = int(settings.seconds * self.spec.rate)
+        self.front_end = FrontEnd(self.spec)
+        self.frames = max(0, (self.length - self.spec.frames.window) // self.spec.hop + 1)
+
+    def batch(self, size: int, seed: int, step: int) -> Batch:
+        """Return scenes ``[B, T, F]`` and frame targets ``[B, T, C]``."""
+        rng = np.random.default_rng([seed, step])
+        drawn = [self.draw(rng) for _ in range(size)]
+        return Batch(*(torch.from_numpy(np.stack(part)) for part in zip(*drawn, strict=True)))
 
     def draw(self, rng: np.random.Generator) -> tuple[Float32, Int8]:
         """Return features ``[T, F]`` and targets ``[T, C]`` (1, 0, or -1 where nothing is taught)."""
@@ -115,7 +130,7 @@ class Scenes:
     def positive(self, rng: np.random.Generator) -> tuple[Float32, Int8]:
         """One or two events over a background."""
         s = self.settings
-        mix, targets = np.zeros(self.length, np.float32), np.zeros((self.frames, len(LABELS)), np.int8)
+        mix, targets = np.zeros(self.length, np.float32), np.zeros((self.frames, len(self.labels)), np.int8)
         count = 2 if rng.random() < s.second else 1
         for number, label in enumerate(rng.choice(self.present, min(count, len(self.present)), replace=False)):
             sound, marks = self._event(int(label), rng, aligned=number == 0 and rng.random() < s.aligned)
@@ -130,13 +145,14 @@ class Scenes:
 
     def negative(self, rng: np.random.Generator) -> tuple[Float32, Int8]:
         """No event: a soundscape, a synthetic sound, or one over the other."""
-        targets = np.zeros((self.frames, len(LABELS)), np.int8)
+        targets = np.zeros((self.frames, len(self.labels)), np.int8)
         if self.soundscapes and rng.random() < 0.4:
             return self._soundscape(rng), targets
         name = str(rng.choice(list(negatives.GENERATORS)))
         sound = negatives.GENERATORS[name](self.length, self.spec.rate, rng)
-        for label in negatives.AMBIGUOUS.get(name, ()):
-            targets[:, LABELS.index(label)] = -1
+        if name in negatives.STEADY:
+            for label in self.settings.ambiguous:
+                targets[:, self.labels.index(label)] = -1
         if self.soundscapes and rng.random() < 0.3:
             sound = sound + background_at(self._soundscape(rng), rng.uniform(0.0, 40.0), negatives.LEVEL)
         start = int(rng.uniform(0.0, 0.7) * self.length) if rng.random() < 0.3 else 0
@@ -145,16 +161,36 @@ class Scenes:
     def _event(self, label: int, rng: np.random.Generator, *, aligned: bool) -> tuple[Float32, Int8]:
         """One clip, changed and moved: samples ``[N]`` and marks per hop."""
         s, hop = self.settings, self.spec.hop
-        clip = self.by_label[label][rng.integers(len(self.by_label[label]))]
-        sound = speed(clip.samples, self.spec.rate, rng.uniform(*s.speed))
+        item = self.by_label[label][rng.integers(len(self.by_label[label]))]
+        factor = rng.uniform(*s.speed)
+        sound = speed(self.shelf(item), self.spec.rate, factor)
         if rng.random() < s.colour:
             sound = equalise(sound, self.spec.rate, draw_curve(rng, s.colour_depth))
-        marks = event_marks(sound, label, self.spec.rate, hop)
+        marks = self.marks(sound, item, label, factor)
         shift = 0 if aligned else self._shift(marks, rng)
         if shift:
             sound = fade(sound, int(rng.uniform(0, 0.1) * self.spec.rate), int(rng.uniform(0, 0.1) * self.spec.rate))
         hops = -(-self.length // hop)
         return place(sound, self.length, shift * hop), place(marks, hops, shift)
+
+    def marks(self, sound: Float32, item: Item, label: int, factor: float = 1.0) -> Int8:
+        """Activity of a label per hop, 1, 0 or -1: as annotated, else by what its class sounds like."""
+        hop, name = self.spec.hop, self.labels[label]
+        if item.strong is not None:
+            marks = np.zeros(len(sound) // hop, np.int8)
+            for heard in (s for s in item.strong if s.label == label):
+                frames = (round(t / factor * self.spec.rate / hop) for t in (heard.onset, heard.offset))
+                marks[slice(*frames)] = 1
+            return marks
+        high, low = self.settings.bursts.get(name, STEADY)
+        pause = self.settings.pauses.get(name, PAUSE)
+        return activity(sound, hop, high=high, low=low, close=round(pause * self.spec.rate / hop))
+
+    def _check_labels(self) -> None:
+        s = self.settings
+        for name in (*s.pauses, *s.bursts, *s.ambiguous):
+            if name not in self.labels:
+                raise ValueError(f"sampling: expected labels of {', '.join(self.labels)}, got {name!r}")
 
     def _shift(self, marks: Int8, rng: np.random.Generator) -> int:
         """Frames to move a clip by, so that at least 0.6 s (or all) of its active part stays inside the scene."""
@@ -173,7 +209,7 @@ class Scenes:
 
     def _soundscape(self, rng: np.random.Generator) -> Float32:
         """A random piece of a recording, perhaps coloured, repeated where the recording is shorter than a scene."""
-        recording = self.soundscapes[rng.integers(len(self.soundscapes))]
+        recording = self.shelf(self.soundscapes[rng.integers(len(self.soundscapes))])
         piece = np.resize(recording[rng.integers(max(len(recording) - self.length, 0) + 1) :], self.length)
         if rng.random() < self.settings.colour:
             piece = equalise(piece, self.spec.rate, draw_curve(rng, self.settings.colour_depth))
@@ -184,17 +220,3 @@ class Scenes:
         frames = tilt(frames, rng, s.tilt) if s.tilt and rng.random() < 0.5 else frames
         frames = mask_bands(frames, rng, min(s.widest_band, frames.shape[1]), s.band_masks)
         return mask_time(frames, rng, s.longest_mask, s.time_masks)
-
-
-def event_marks(sound: Float32, label: int, rate: int, hop: int) -> Int8:
-    """Activity of a clip by what its class sounds like: 1, 0 or -1 per hop."""
-    name = LABELS[label]
-    high, low = BURSTS.get(name, STEADY)
-    return activity(sound, hop, high=high, low=low, close=round(PAUSES.get(name, PAUSE) * rate / hop))
-
-
-def batch(scenes: Scenes, size: int, seed: int, step: int) -> tuple[Float32, Int8]:
-    """Scenes of one training step ``[B, T, F]`` and ``[B, T, C]``, a pure function of seed and step."""
-    rng = np.random.default_rng([seed, step])
-    drawn = [scenes.draw(rng) for _ in range(size)]
-    return np.stack([x for x, _ in drawn]), np.stack([y for _, y in drawn])
