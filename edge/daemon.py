@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from edge.blocks import Event
 from edge.clock import Clock, SampleClock, SystemClock
-from edge.config import Config
+from edge.config import Config, Stream
 from edge.decode.event import EventMaker, interrupted
 from edge.ids import uuid7
+from edge.inference.model import Model
 from edge.memory import release_compiler
 from edge.notify import Notifier
 from edge.publish.journal import Journal
@@ -22,7 +23,7 @@ from edge.sources.base import Channels, Source
 from edge.status import DeviceStatus
 from edge.supervise.capture import Key
 from edge.supervise.reload import reload
-from edge.supervise.supervisor import Supervisor
+from edge.supervise.supervisor import MakeTap, Supervisor
 from edge.tap import Tap
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class Daemon:
     patient
         Wait for live sources that are not there at the start.
     make_tap
-        Makes who looks on a stream, by its name.
+        Makes who looks on a stream; by default the recorder of its clips, where clips are kept.
 
     Attributes
     ----------
@@ -73,9 +74,9 @@ class Daemon:
         make_source: Callable[[Key, Channels, int], Source] | None = None,
         read: Callable[[], Config] | None = None,
         patient: bool = False,
-        make_tap: Callable[[str], Tap | None] = lambda _: None,
+        make_tap: MakeTap | None = None,
     ) -> None:
-        self.config = config
+        self.config, self._clips = config, config.clips
         self.status = DeviceStatus(config.device_name)
         self.ended = threading.Event()
         self._publish, self._show, self._linger = publish, show, linger
@@ -90,7 +91,7 @@ class Daemon:
             self._hand_over,
             self._clock,
             patient or self._notifier.listened_to,
-            make_tap,
+            make_tap or self._recorder,
         )
         self._stop, self._wake = threading.Event(), threading.Event()
         self._asked = threading.Event()
@@ -168,6 +169,23 @@ class Daemon:
 
     def _hand_over(self, event: Event) -> None:
         self._submit(event)
+
+    def _recorder(self, stream: Stream, models: Sequence[Model]) -> Tap | None:
+        if not self._clips.enabled:
+            return None
+        from edge.publish.clips import ClipRecorder
+        from edge.sources.parse import kind_of
+
+        status = self.status.stream(stream.stream_name)
+        return ClipRecorder(
+            self._clips,
+            self.status.device,
+            stream.stream_name,
+            [model.labels for model in models],
+            self._hand_over,
+            lambda: status.drop("clips"),
+            live=kind_of(stream.source)[0] != "file",
+        )
 
     @contextmanager
     def _outbox(self) -> Iterator[Callable[[Event], object]]:

@@ -11,6 +11,7 @@ import click
 
 from edge.commands.format import human, line
 from edge.config import Config, load, override
+from edge.config.settle import settle
 
 
 @click.command()
@@ -63,7 +64,7 @@ def run(
     changes = _changes(endpoint, replay, options)
 
     def read() -> Config:
-        return override(load(path) if path else Config(), changes)
+        return settle(override(load(path) if path else Config(), changes))
 
     config = read()
     form = line if as_json else human
