@@ -13,7 +13,8 @@ import click
 def devices(as_json: bool) -> None:
     """List the microphones; the star marks the default one.
 
-    Below stand the sound cards by what stays the same when they are unplugged: the best names for a configuration. Any index, name or part of a name goes with --source: `wheatear run --source 3`, `wheatear run --source USB`.
+    Any index, name or part of a name goes with --source: `wheatear run --source 3`, `wheatear run --source USB`. Below
+    stand the sound cards by what stays the same when they are unplugged: the best names for a configuration.
     """
     from edge.sources.identity import cards
     from edge.sources.microphone import list_devices
