@@ -30,14 +30,15 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Of this file's keys; older files are read too, see `edge.config.migrate`.
     device
         Name of this sensor in topics and events; the host's where empty.
+    device_profile
+        How the software uses this computer.
     streams
         What is heard.
-    device_profile
-        What kind of computer it is.
     """
 
     version: Literal[2] = VERSION
     device: Slug = ""
+    device_profile: DeviceProfile = DeviceProfile()
     streams: Annotated[tuple[Stream, ...], Meta(min_length=1, max_length=1000)] = (Stream(),)
     publish: Publish = Publish()
     journal: JournalFile = JournalFile()

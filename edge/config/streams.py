@@ -129,7 +129,7 @@ class Stream(Struct, frozen=True):
         How loud it must be to be heard.
     chunk
         Seconds of sound that are gathered before anything is done: less wakes the processor more often. At 0 every
-        block is heard as it comes.
+        block is heard as it comes; left out, the device profile tells.
     """
 
     name: Slug = ""
@@ -146,7 +146,7 @@ class Stream(Struct, frozen=True):
     decode: Rules = Rules()
     schedule: Annotated[tuple[Schedule, ...], Meta(max_length=100)] = ()
     gate: Gate | None = None
-    chunk: Annotated[float, Meta(ge=0, le=2)] = 0.1
+    chunk: Annotated[float, Meta(ge=0, le=2)] | None = None
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from edge.supervise.stream import Feed, Stream
 log = logging.getLogger(__name__)
 
 RING_SECONDS = 10.0
+CHUNK_S = 0.1  # gathered where nobody says otherwise
 POLL_S = 0.25
 ZEROS_S = 60.0  # of nothing but zeros, then the device is opened again; twice as long each time
 ZEROS_LONGEST_S = 3600.0
@@ -232,9 +233,10 @@ class Capture:
         return fan.error
 
     def _connect(self, stream: Stream, wake: threading.Event, source: Source, fan: Fan, clock: SampleClock) -> None:
-        history, least = (round(s * source.rate) for s in (stream.history_s, stream.config.chunk))
-        size = history + round(RING_SECONDS * source.rate)
-        ring = Ring(size, source.rate, wake, least=max(1, least), history=history)
+        rate = source.rate
+        chunk = CHUNK_S if stream.config.chunk is None else stream.config.chunk
+        history, least = round(stream.history_s * rate), max(1, round(chunk * rate))
+        ring = Ring(history + round(RING_SECONDS * rate), rate, wake, least=least, history=history)
         self._rings[stream] = ring
         fan.add(ring, stream.config.channel)
         stream.attach(Feed(ring, clock, source))

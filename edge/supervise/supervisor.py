@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from edge.blocks import Event
 from edge.clock import Clock
@@ -24,6 +24,7 @@ from edge.tap import Tap
 
 log = logging.getLogger(__name__)
 
+MakeTap = Callable[[StreamConfig, Sequence[Model]], Tap | None]
 Wish = tuple[str, str, str]  # model, engine, precision
 
 
@@ -45,7 +46,7 @@ class Supervisor:
     patient
         Wait for live sources that are not there at the start.
     make_tap
-        Makes who looks on a stream, by its name.
+        Makes who looks on a stream, from its configuration and its models.
 
     Attributes
     ----------
@@ -61,7 +62,7 @@ class Supervisor:
         submit: Callable[[Event], object],
         clock: Clock,
         patient: bool = False,
-        make_tap: Callable[[str], Tap | None] = lambda _: None,
+        make_tap: MakeTap = lambda *_: None,
     ) -> None:
         self.config, self._status = config, status
         self._make_source, self._submit, self._clock = make_source, submit, clock
@@ -226,14 +227,15 @@ class Supervisor:
 
     def _start(self, config: StreamConfig) -> None:
         name, wishes = config.stream_name, _wishes(config)
+        models = [self._models[wish] for wish in wishes]
         stream = Stream(
             config,
             self.config.device_name,
-            [self._models[wish] for wish in wishes],
+            models,
             self._status.stream(name),
             self._submit,
             self._clock,
-            self._make_tap(name),
+            self._make_tap(config, models),
         )
         worker = self._worker(wishes[0])
         worker.add(stream)
