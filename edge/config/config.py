@@ -46,7 +46,6 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     json_lines: JsonLines = JsonLines()
     metrics: Metrics = Metrics()
     clips: Clips = Clips()
-    device_profile: DeviceProfile = DeviceProfile()
 
     def __post_init__(self) -> None:
         """Refuse streams that nobody could tell apart."""
