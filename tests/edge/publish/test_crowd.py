@@ -58,6 +58,7 @@ def test_one_that_stops_reading_and_a_hundred_that_come_and_go(tmp_path, ear):
         submitted = 0
         for turn in range(100):
             guest = context.socket(zmq.SUB)
+            guest.setsockopt(zmq.RCVHWM, hwm)  # its queue lies in this process too
             guest.setsockopt(zmq.SUBSCRIBE, b"wheatear.v1.")
             guest.connect(publisher.endpoint)
             for _ in range(count // 100):
