@@ -147,7 +147,8 @@ class Subscriber:
         self._next: dict[tuple[str, str, str], int] = {}  # (device, stream, log) → number expected
         self._first: dict[tuple[str, str, str], int] = {}  # the same → number that it began with
         self._doubts: dict[tuple[str, str, str], _Doubt] = {}
-        self._silences: Counter[tuple[str, str, str]] = Counter()  # of replay, one after the other
+        self._silences: Counter[tuple[str, str, str]] = Counter()  # of replay, one after the other in one run
+        self._runs: dict[tuple[str, str, str], str] = {}
         self._opened: set[tuple[str, str, str, int]] = set()  # open events before that, which were given
         self._ready: Iterator[Event] = iter(())
         self._heard_at: float | None = None
@@ -233,6 +234,9 @@ class Subscriber:
         said = _decode(message)
         if said is None or self._stream not in (None, said.stream):
             return
+        if isinstance(said, Heartbeat) and self._runs.get(_key(said)) != said.run:
+            self._runs[_key(said)] = said.run
+            self._silences[_key(said)] = 0  # the device was silent because it had died
         if isinstance(said, Open):
             yield from self._news(said)
         elif isinstance(said, Event) and said.seq == 0:
