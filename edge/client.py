@@ -11,6 +11,7 @@ expected::
     live event 4, expected 5     seen already: dropped
     heartbeat last = 8, at 8     8 went lost behind us: asked for by replay
     a number nobody has          skipped by the journal at a restart: the hole closes silently
+    replay is silent             all that follows waits: the device may have died; asked again when it is heard again
     cannot be replayed           a ``lost`` event made here says which numbers
     begin that is still open     said again for newcomers: given once to whom it is new, as `edge.publish.zeromq.Open`
 
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -53,6 +55,8 @@ MAX_PAGE = 4 << 20
 REPLAY_TIMEOUT_S = 2.0
 BUSY_WAIT_S = 1.0  # the device answers so many questions a second
 BUSY_TRIES = 30
+DOUBT_S = 1.0  # what is received within it may have waited here since before the device died
+DOUBT_TRIES = 3  # a device that is heard and still does not answer has no replay
 SILENCE_S = 5.0  # without even a heartbeat: worth a warning
 
 
@@ -78,6 +82,14 @@ class Cursor:
     def after(cls, event: Event) -> Cursor:
         """The place behind an event, to go on from after a restart of the subscriber."""
         return cls(event.seq + 1, event.stream, event.log)
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """A hole that replay was silent about, the messages that wait behind it, and when one is sure to be fresh."""
+
+    messages: list[Event | Heartbeat]
+    until: float
 
 
 class _Kind(msgspec.Struct):
@@ -134,6 +146,9 @@ class Subscriber:
         self._since = Cursor(since) if isinstance(since, int) else since
         self._next: dict[tuple[str, str, str], int] = {}  # (device, stream, log) → number expected
         self._first: dict[tuple[str, str, str], int] = {}  # the same → number that it began with
+        self._doubts: dict[tuple[str, str, str], _Doubt] = {}
+        self._silences: Counter[tuple[str, str, str]] = Counter()  # of replay, one after the other in one run
+        self._runs: dict[tuple[str, str, str], str] = {}
         self._opened: set[tuple[str, str, str, int]] = set()  # open events before that, which were given
         self._ready: Iterator[Event] = iter(())
         self._heard_at: float | None = None
@@ -219,18 +234,36 @@ class Subscriber:
         said = _decode(message)
         if said is None or self._stream not in (None, said.stream):
             return
-        if isinstance(said, Heartbeat):
-            yield from self._fill(said, said.last_seq + 1)
-        elif isinstance(said, Open):
+        if isinstance(said, Heartbeat) and self._runs.get(_key(said)) != said.run:
+            self._runs[_key(said)] = said.run
+            self._silences[_key(said)] = 0  # the device was silent because it had died
+        if isinstance(said, Open):
             yield from self._news(said)
-        elif said.seq == 0:
+        elif isinstance(said, Event) and said.seq == 0:
             yield said  # the journal fails for long and the device has run out of numbers
+        elif doubt := self._doubts.get(_key(said)):
+            doubt.messages.append(said)
+            if time.monotonic() >= doubt.until or len(doubt.messages) > RECEIVE_QUEUE:
+                yield from self._try_again(_key(said))
         else:
-            yield from self._fill(said, said.seq)
-            key = _key(said)
-            if said.seq >= self._next[key]:
-                self._next[key] = said.seq + 1
-                yield said
+            yield from self._advance(said)
+
+    def _advance(self, said: Event | Heartbeat) -> Iterator[Event]:
+        """What was missed before a message, and itself; nothing where it must wait for replay."""
+        key = _key(said)
+        yield from self._fill(said, said.seq if isinstance(said, Event) else said.last_seq + 1)
+        if isinstance(said, Event) and key not in self._doubts and said.seq >= self._next[key]:
+            self._next[key] = said.seq + 1
+            yield said
+
+    def _try_again(self, key: tuple[str, str, str]) -> Iterator[Event]:
+        """The device is heard again: take in what has waited, until replay is silent once more."""
+        messages = self._doubts.pop(key).messages
+        for place, message in enumerate(messages):
+            yield from self._advance(message)
+            if doubt := self._doubts.get(key):
+                doubt.messages += messages[place + 1 :]
+                return
 
     def _news(self, said: Open) -> Iterator[Event]:
         """An event that is still open, if it is older than all that we follow and new to us; moves no position."""
@@ -248,12 +281,24 @@ class Subscriber:
         while self._next[key] < stop:
             start = self._next[key]
             page = self._ask(Cursor(start, said.stream, said.log), stop - start)
+            if page is None and self._may_be_dead(said):
+                return
             if page is None or page.log != said.log:
                 self._next[key] = stop
                 why = f"{self.replay} does not answer" if page is None else page.error or "it answers for another log"
                 yield _lost(said, start, stop, why)
                 return
+            self._silences[key] = 0
             yield from self._take(key, said, page, stop)
+
+    def _may_be_dead(self, said: Event | Heartbeat) -> bool:
+        """Whether to wait until the device is heard again, where replay is silent; else its events are lost."""
+        key = _key(said)
+        self._silences[key] += 1
+        if self._silences[key] >= DOUBT_TRIES:
+            return False
+        self._doubts[key] = _Doubt([said], time.monotonic() + DOUBT_S)
+        return True
 
     def _take(self, key: tuple[str, str, str], said: Event | Heartbeat, page: Page, stop: int) -> Iterator[Event]:
         """Events of a page, and the losses that it admits to; moves the position at least by one number."""
@@ -293,14 +338,15 @@ class Subscriber:
         silent = 0
         for _ in range(BUSY_TRIES):
             page = self._try(cursor, count)
-            if page is None:
+            error = "unavailable" if page is None else page.error or ""
+            if error.startswith("unavailable"):
                 silent += 1
                 if silent == 2:
                     return None
-            elif not (page.error or "").startswith("busy"):
-                return page
-            else:
+            elif error.startswith("busy"):
                 time.sleep(BUSY_WAIT_S)
+            else:
+                return page
         return None
 
     def _try(self, cursor: Cursor, count: int) -> Page | None:
@@ -315,7 +361,7 @@ class Subscriber:
             try:
                 return msgspec.json.decode(self._asker.recv_multipart()[-1], type=Page)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                logger.warning("replay at %s answers what is no page: %s", self.replay, error)
+                return Page(events=[], next=1, head=0, error=f"what {self.replay} answers is no page: {error}")
         self._asker.close()  # a late answer must not be taken for the next one
         self._asker = None
         return None

@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from edge.publish.wear import HOUR_S, per_day
+
 NOTICES = 100
 ANNOUNCE_S = 10.0  # drops of a queue are announced at once, and then this often while they go on
 
@@ -32,8 +34,8 @@ class OutputStatus(msgspec.Struct):
         False while the journal fails or is absent: events go out with ``durable = false``.
     journal_bytes, journal_written
         Size of the journal, and bytes handed to the file system for it.
-    journal_bytes_per_day
-        The same per day, at the mean rate since the start.
+    began
+        When counting began, on the monotonic clock.
     peers
         Subscriptions that are served.
     refused
@@ -50,11 +52,16 @@ class OutputStatus(msgspec.Struct):
     durable: bool = False
     journal_bytes: int = 0
     journal_written: int = 0
-    journal_bytes_per_day: float = 0.0
     peers: int = 0
     refused: int = 0
     denied: int = 0
     connected: dict[str, bool] = {}
+    began: float = msgspec.field(default_factory=time.monotonic)
+
+    @property
+    def journal_bytes_per_day(self) -> float:
+        """Bytes handed to the file system a day, at the mean rate; within the first hour as if that were over."""
+        return per_day(self.journal_written, max(HOUR_S, time.monotonic() - self.began))
 
 
 class Notice(msgspec.Struct, frozen=True):

@@ -106,6 +106,10 @@ class MqttBridge:
         self._closing = False
         self._wake = threading.Event()
         self._connected = threading.Event()
+        self._new = not self._cursors.log  # a new bridge begins with what comes from now on
+        with suppress(JournalError):  # the outbox says it to everyone
+            self._follow()
+        self._new = False
         self._client = self._make_client(device)
         board.status.connected[NAME] = False
         self._thread = threading.Thread(target=self._run, name=NAME, daemon=True)
@@ -197,8 +201,7 @@ class MqttBridge:
                 return None
             self._reader = Reader(self._journal)
         if self._cursors.log != self._reader.log:
-            first = not self._cursors.log  # the bridge is new: it begins with what comes
-            heads = {stream: self._reader.head(stream) + 1 for stream in self._reader.streams()} if first else {}
+            heads = {stream: self._reader.head(stream) + 1 for stream in self._reader.streams()} if self._new else {}
             self._cursors = Cursors(self._reader.log, heads)
             self._save_cursors()
         return self._reader

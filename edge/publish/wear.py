@@ -18,7 +18,7 @@ from pathlib import Path
 HEADER, FRAME_HEADER = 32, 24
 SALT = slice(16, 24)
 FRAME_SALT = slice(8, 16)
-DAY_S = 86_400.0
+HOUR_S, DAY_S = 3_600.0, 86_400.0
 
 
 class WearMeter:

@@ -17,7 +17,7 @@ from edge.blocks import Event
 from edge.errors import JournalError
 from edge.publish.board import Board
 from edge.publish.journal import MAX_BYTES, Journal, is_damage
-from edge.publish.wear import per_day
+from edge.publish.wear import DAY_S
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class JournalWriter:
         self._reopen, self._board = reopen, board
         self._keep, self._max_bytes = keep, max_bytes
         self._unshrunk, self._bytes_before = SHRINK_EVERY, 0
-        self._began = time.monotonic()
+        self._reported_at, self._reported = time.monotonic(), 0
         self._written = 0  # by journals before the present one
         self._tell_damage()
         self._jobs: queue.SimpleQueue[Commit | None] = queue.SimpleQueue()
@@ -141,12 +141,19 @@ class JournalWriter:
         if self.journal and self.journal.set_aside:
             self._board.say(self.journal.set_aside, journal="set aside")
 
+    def _report(self, written: int) -> None:
+        """Once a day: what the journal costs the flash."""
+        day = written - self._reported
+        self._reported_at, self._reported = time.monotonic(), written
+        self._board.say(f"the journal wrote {day / 1e6:.1f} MB within a day", journal_bytes_per_day=day)
+
     def _look_after(self, count: int) -> None:
         """Keep the journal within its bounds, and tell how it is."""
         assert self.journal is not None  # noqa: S101  # something was just committed to it
         status = self._board.status
         status.journal_written = self._written + self.journal.written
-        status.journal_bytes_per_day = per_day(status.journal_written, time.monotonic() - self._began)
+        if time.monotonic() - self._reported_at >= DAY_S:
+            self._report(status.journal_written)
         self._unshrunk += count
         grown = status.journal_written - self._bytes_before
         if self._unshrunk < SHRINK_EVERY and grown < self._max_bytes // 16:

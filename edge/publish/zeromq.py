@@ -23,7 +23,7 @@ from msgspec.structs import asdict
 from edge.blocks import Event
 from edge.clock import rfc3339
 from edge.errors import WireError
-from edge.ids import slug
+from edge.ids import slug, uuid7
 from edge.publish.board import Board
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ LAST_PORT = 65_535
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a stream stands; not numbered, not journalled."""
+    """Where a stream stands; not numbered, not journalled. `run` is another one after each start of the device."""
 
     v: int = 1
     type: Literal["heartbeat"] = "heartbeat"
@@ -56,6 +56,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     last_seq: int
     utc: str
+    run: str = ""
 
 
 class Open(Event, frozen=True, kw_only=True):
@@ -207,7 +208,7 @@ class Publisher:
     ) -> None:
         import zmq
 
-        self.device = device
+        self.device, self._run = device, uuid7()
         self._board, self._limit = board or Board(), subscriptions
         self._context: zmq.Context[zmq.Socket[bytes]] = gate.context if gate else zmq.Context()
         self._owns_context = gate is None
@@ -252,7 +253,8 @@ class Publisher:
     def beat(self) -> None:
         """Publish the heartbeat of every stream."""
         for stream, (log, last) in self._streams.items():
-            beat = Heartbeat(log=log, device=self.device, stream=stream, last_seq=last, utc=rfc3339(time.time_ns()))
+            utc = rfc3339(time.time_ns())
+            beat = Heartbeat(log=log, device=self.device, stream=stream, last_seq=last, utc=utc, run=self._run)
             self._send(frames(beat))
 
     @property

@@ -320,18 +320,37 @@ def test_what_the_journal_has_not_got_is_told(wire):
 
 
 def test_a_hole_without_replay_is_told_and_the_stream_goes_on(device, monkeypatch):
-    monkeypatch.setattr("edge.client.REPLAY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("edge.client.REPLAY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("edge.client.DOUBT_S", 0.1)
     device.start(journal=False, replay=False)
     with listening(device) as events:
         device.hear("a", "b")
         take(events, 2)
-    with Subscriber(device.endpoint, since=1, timeout=5) as events:
+    with Subscriber(device.endpoint, since=1, timeout=20) as events:
         (lost,) = take(events, 1)
         device.hear("c")
         (event,) = take(events, 1)
     assert lost.detail == {"from": 1, "to": 2}
     assert lost.reason.endswith(f"tcp://127.0.0.1:{device.port + 1} does not answer")
     assert (event.label, event.seq, event.durable) == ("c", 3, False)
+
+
+def test_a_device_that_dies_while_it_is_asked_has_lost_nothing(device, monkeypatch):
+    monkeypatch.setattr("edge.client.REPLAY_TIMEOUT_S", 0.1)
+    device.start()
+    device.hear(*"abc", kind="gap")
+    device.server.close()
+    device.server = None
+    with Subscriber(device.endpoint, since=1, timeout=1.5) as events:
+        assert take(events, 1) == []  # it is heard, and does not answer
+        assert events.heard
+        device.hear("d", kind="gap")
+        device.stop()
+        assert take(events, 1) == []
+        device.start()
+        device.hear("e", kind="gap")
+        events.timeout = 20
+        assert seqs(take(events, 5)) == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -349,7 +368,9 @@ def test_replay_that_talks_nonsense_is_a_loss_not_a_crash(wire, answer):
     with one.subscriber() as events:
         one.send(beat(0), numbered(3))
         lost, event = events
-    assert lost.reason == f"events 1 to 2 of stream mic cannot be replayed: {one.replay} does not answer"
+    assert lost.reason.startswith(
+        f"events 1 to 2 of stream mic cannot be replayed: what {one.replay} answers is no page"
+    )
     assert event.seq == 3
 
 

@@ -52,12 +52,13 @@ def test_one_that_stops_reading_and_a_hundred_that_come_and_go(tmp_path, ear):
     count, hwm = 6000, 100
     publisher = Publisher("tcp://127.0.0.1:*", "hut", queue=hwm)
     stuck = subprocess.Popen([sys.executable, "-c", STUCK, publisher.endpoint], stdout=subprocess.PIPE, text=True)
-    context = zmq.Context()
+    context, staying = zmq.Context(), []
     with Outbox(Journal(tmp_path / "journal.sqlite", "hut"), publisher, streams=["mic"]) as outbox:
         assert stuck.stdout.readline() == "stuck\n"
         submitted = 0
         for turn in range(100):
             guest = context.socket(zmq.SUB)
+            guest.setsockopt(zmq.RCVHWM, hwm)  # its queue lies in this process too
             guest.setsockopt(zmq.SUBSCRIBE, b"wheatear.v1.")
             guest.connect(publisher.endpoint)
             for _ in range(count // 100):
@@ -66,6 +67,8 @@ def test_one_that_stops_reading_and_a_hundred_that_come_and_go(tmp_path, ear):
             wait_published(outbox, submitted)
             if turn % 3:
                 guest.close(linger=0)
+            else:
+                staying.append(guest)
             if turn == 20:
                 before = rss_bytes()
         growth = rss_bytes() - before
@@ -73,7 +76,9 @@ def test_one_that_stops_reading_and_a_hundred_that_come_and_go(tmp_path, ear):
         assert outbox.board.status.durable is True
         honest = ear(publisher.endpoint)
         assert honest.welcome()[1]["last_seq"] == count
-    context.destroy(linger=0)
+    for guest in staying:
+        guest.close(linger=0)
+    context.term()
     stuck.kill()
     stuck.wait()
     stuck.stdout.close()

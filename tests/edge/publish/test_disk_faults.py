@@ -336,6 +336,21 @@ def test_bytes_written_are_counted_as_the_system_counts_them(tmp_path):
     journal.close()
 
 
+def test_the_wear_of_a_day_is_told_once_a_day(tmp_path, monkeypatch):
+    heard = Heard()
+    with Outbox(Journal(tmp_path / "journal.sqlite", "hut"), on_published=heard) as outbox:
+        outbox.submit(event(0))
+        assert until(lambda: outbox.board.status.journal_written > 0)
+        monkeypatch.setattr("edge.publish.writer.DAY_S", 0.0)
+        outbox.submit(event(1))
+        assert until(lambda: any(e.type == "health" for e in heard.events))
+        monkeypatch.setattr("edge.publish.writer.DAY_S", 86_400.0)
+        first = next(e for e in heard.events if e.type == "health")
+        assert first.reason.startswith("the journal wrote 0.")
+        assert 4096 < first.detail["journal_bytes_per_day"] <= outbox.board.status.journal_written
+        assert outbox.board.status.journal_bytes_per_day == pytest.approx(24 * outbox.board.status.journal_written)
+
+
 def test_a_meter_without_a_log_counts_nothing(tmp_path):
     meter = WearMeter(tmp_path / "none-wal", 4096)
     assert meter.update() == 0
