@@ -21,9 +21,6 @@ from edge.inference.model import Model
 from export import onnx, parity, plan, quantize, tflite
 from export.parity import Parity, Proof
 from export.step import CLOCK, Float32, Graph, Step, StepFunction, Tensors, Window, stream
-from training.data import esc10
-from training.data.esc10 import LABELS, Clip
-from training.recipe import Recipe
 from training.run import Run
 
 CHUNK = 2  # frames, unless time strides ask for more
@@ -64,7 +61,7 @@ def package(
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # steps are small: two threads would spend their time waiting for each other
-    loaded = esc10.load(data / run.recipe.data.labelled, run.recipe.frontend.rate, run.splits["folds"])
+    loaded = run.samples(data)
     writer = _Windows(run, window, loaded, report) if window else _Steps(run, loaded, report)
     files, proofs = [], {}
     feeds = writer.calibration() if int8 else []
@@ -80,7 +77,7 @@ def package(
             proofs[small.name] = writer.compare(small, runner(small), feeds)
             files.append(_file(small, kind, "int8"))
     own = _own_metrics(run) | _agreement(proofs) | dict(metrics or {})
-    card = _card(run.recipe, writer.graph, writer.mode(), files, own)
+    card = _card(run, writer.graph, writer.mode(), files, own)
     (folder / "card.toml").write_text(tomli_w.dumps(msgspec.to_builtins(card)), encoding="utf-8")
     proofs |= writer.deployed(folder, card)
     (folder / "parity.json").write_text(json.dumps(writer.facts() | proofs, indent=1) + "\n", encoding="utf-8")
@@ -102,14 +99,14 @@ def planned(run: Run) -> str:
 class _Steps:
     """A network with carried state."""
 
-    def __init__(self, run: Run, clips: Sequence[Clip], report: Report) -> None:
+    def __init__(self, run: Run, clips: Sequence[Float32], report: Report) -> None:
         least = Step(run.model).chunk
         self.graph = Step(run.model, math.lcm(CHUNK, least))
         self._run, self._report, self._clips = run, report, clips
         self._front_end = FrontEnd(run.recipe.frontend)
         self._recordings = self._joined()
         recipe = run.recipe
-        self._proof = Proof(run.model, self.graph, self._recordings, LABELS, recipe.decode, recipe.frontend)
+        self._proof = Proof(run.model, self.graph, self._recordings, run.labels, recipe.decode, recipe.frontend)
         self._scene = self._long_scene()
         steps = self._proof.of_steps()
         _tell(report, "torch steps", steps)
@@ -142,7 +139,7 @@ class _Steps:
     def calibration(self) -> list[Tensors]:
         """Inputs of some steps of streamed clips: real features with the states that they lead to."""
         chosen = self._clips[3 :: max(1, len(self._clips) // CALIBRATION_CLIPS)]
-        clips = [self._front_end.transform(clip.samples) for clip in chosen]
+        clips = [self._front_end.transform(clip) for clip in chosen]
         return [feed for frames in clips for feed in stream(self.graph.run, self.graph, frames, EVERY).feeds]
 
     def deployed(self, folder: Path, card: Card) -> dict[str, object]:
@@ -179,7 +176,7 @@ class _Steps:
         wanted = int(max(FIELDS * (past + at.ahead + at.rate), spec.rate / spec.hop) + 2) * spec.hop + spec.frames.size
         long, samples = [], np.empty(0, np.float32)
         for clip in self._clips[:: max(1, len(self._clips) // (RECORDINGS * 3))]:
-            samples = np.concatenate([samples, clip.samples])
+            samples = np.concatenate([samples, clip])
             if len(samples) >= wanted:
                 long.append(self._front_end.transform(samples))
                 samples = np.empty(0, np.float32)
@@ -194,19 +191,19 @@ class _Steps:
         for i in order:
             if sum(map(len, samples)) >= LONG * spec.rate:
                 break
-            samples.append(self._clips[i].samples)
+            samples.append(self._clips[i])
         return self._front_end.transform(np.concatenate(samples)[: int(LONG * spec.rate)])
 
 
 class _Windows:
     """A network on whole windows."""
 
-    def __init__(self, run: Run, seconds: float, clips: Sequence[Clip], report: Report) -> None:
+    def __init__(self, run: Run, seconds: float, clips: Sequence[Float32], report: Report) -> None:
         spec = run.recipe.frontend
         frames = int(seconds * spec.rate / spec.hop) // 2 * 2
         self.graph = Window(run.model, frames)
         self._report, front_end = report, FrontEnd(spec)
-        self._recordings = [x for x in (front_end.transform(clip.samples) for clip in clips) if len(x) >= frames]
+        self._recordings = [x for x in (front_end.transform(clip) for clip in clips) if len(x) >= frames]
         if not self._recordings:
             raise ValueError(f"--window: expected clips of at least {seconds:g} s to prove the files on, got none")
 
@@ -270,12 +267,13 @@ def _file(path: Path, engine: str, precision: str) -> ModelFile:
 
 
 def _card(
-    recipe: Recipe,
+    run: Run,
     graph: Graph,
     mode: Stateful | cards.Window,
     files: list[ModelFile],
     metrics: dict[str, float | str],
 ) -> Card:
+    recipe = run.recipe
     return Card(
         format=1,
         name=recipe.name,
@@ -283,8 +281,8 @@ def _card(
         description=recipe.description,
         licence=recipe.licence,
         attribution=recipe.attribution,
-        data=[d for d in (recipe.data.labelled, recipe.data.background) if d],
-        labels=list(LABELS),
+        data=[source.folder for source in (recipe.data, recipe.background) if source],
+        labels=list(run.labels),
         files=files,
         input=Input(kind="features", rate=recipe.frontend.rate, tensor="features", layout="BTF"),
         frontend=recipe.frontend,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,43 +11,15 @@ from edge.frontend.spec import FrontEndSpec
 from edge.inference.card import Decode
 from edge.resample import Resampler
 from export.step import Step
-from training.layers.streaming import Branch, Delay, Residual, Sequential, StreamLayer
+from training.layers import table
+from training.layers.table import Row
 
 MICROPHONE = 48_000  # Hz, what most devices record at
 
 
-@dataclass(frozen=True)
-class Row:
-    """One layer.
-
-    Attributes
-    ----------
-    rate, delay, ahead
-        Input frames per frame, frames at this rate by which the output runs late, input frames of lookahead so far.
-    states
-        Shapes of its states.
-    cost
-        Multiply-adds per second of sound.
-    """
-
-    path: str
-    kind: str
-    rate: int
-    delay: int
-    ahead: int
-    states: list[list[int]]
-    cost: float
-
-
 def layers(step: Step, spec: FrontEndSpec) -> list[Row]:
     """All layers that are not made of others, in order."""
-    return [
-        _row(step, module, spec.rate / spec.hop)
-        for root in (step.body, step.head)
-        for module in root.modules()
-        if isinstance(module, StreamLayer) and not isinstance(module, Sequential | Residual | Branch)
-        if not isinstance(module, Delay) or module.frames
-    ]
+    return table.layers(step.body, step.head, step.shapes, spec.rate / spec.hop)
 
 
 def latency(step: Step, spec: FrontEndSpec, rules: Decode, label: str = "") -> dict[str, float]:
@@ -104,14 +74,6 @@ def _latencies(step: Step, spec: FrontEndSpec, rules: Decode) -> str:
     for label in rules.labels:
         lines.append((f"together for {label}", f"{sum(latency(step, spec, rules, label).values()) * 1e3:.0f}"))
     return _aligned(lines)
-
-
-def _row(step: Step, layer: Any, frames_per_second: float) -> Row:
-    prefix = layer.path
-    states = [shape for name, shape in step.shapes.items() if name == prefix or name.startswith(f"{prefix}.")]
-    at = layer.after
-    cost = layer.multiplications() * frames_per_second / at.rate
-    return Row(prefix, type(layer).__name__, at.rate, at.delay, at.ahead, states, cost)
 
 
 def _shapes(states: list[list[int]]) -> str:

@@ -1,4 +1,4 @@
-"""Recipes: a training as data. Unknown keys and wrong types are refused with their path."""
+"""Recipes: a training as data. Parts are named by `kind`; unknown keys and wrong types are refused with their path."""
 
 from __future__ import annotations
 
@@ -12,31 +12,37 @@ from msgspec import Meta
 from edge.errors import ConfigError
 from edge.frontend.spec import FrontEndSpec
 from edge.inference.card import Decode
-from training.data.scenes import SceneSettings
+from training.data.dataset import Dataset
+from training.data.formats import FORMATS
+from training.losses import LOSSES
 from training.models import MODELS
-from training.procedures.fit import FitSettings
+from training.procedures import PROCEDURES
+from training.registry import Part
+from training.sampling import SAMPLERS
 
 BUILT_IN = Path(__file__).with_name("recipes")
+ROLES = {"model": MODELS, "loss": LOSSES, "sampling": SAMPLERS, "procedure": PROCEDURES}
 
 
-class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Folders below ``--data``: the labelled set, and recordings without any of its classes."""
+class Source(msgspec.Struct, frozen=True):
+    """A data set: its folder below ``--data``, and its on-disk format."""
 
-    labelled: str = "esc10"
-    background: str = ""
+    folder: str
+    format: Part
 
+    def table(self) -> dict[str, Any]:
+        """Return the source as it stands in a recipe."""
+        return {"folder": self.folder, **self.format.table()}
 
-class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Registry name and settings of the network."""
+    def load(self, root: Path) -> Dataset:
+        """Read the tables of the set, no sound.
 
-    kind: str = "dscnn"
-    stem: int = 16
-    stages: list[tuple[int, int]] = msgspec.field(default_factory=lambda: [(32, 2), (48, 2), (64, 1), (64, 2)])
-    width: int = 96
-    kernel: int = 5
-    dilations: list[int] = msgspec.field(default_factory=lambda: [1, 2, 4, 8, 8])
-    embedding: int = 96
-    dropout: float = 0.2
+        Raises
+        ------
+        ValueError
+            What a table should have and has not.
+        """
+        return FORMATS.build(self.format, root / self.folder)
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -46,29 +52,44 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ----------
     name
         Of the model, as its card will say.
-    seed
-        Of weights and scenes.
+    source
+        The publication or method card that it follows.
     frontend
-        Without ``post``, the features are standardised by what the training scenes measure.
+        Without ``post``, the features are standardised by what the training batches measure.
+    data, background
+        Data sets below ``--data``: the labelled one, and recordings without any of its classes.
+    seed
+        Of weights and batches.
     threads
         Of PyTorch: sums depend on it, so it belongs to what reproduces a run.
+    inner
+        Share of the training part that is held back for choosing (early stopping, thresholds); whole groups of it.
     decode
         Decision rules that the card will ship; training does not use them.
     """
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
     frontend: FrontEndSpec
+    data: Source
+    model: Part
+    loss: Part
+    sampling: Part
+    procedure: Part
+    background: Source | None = None
     version: str = "1.0.0"
     description: str = ""
+    source: str = ""
     licence: str = "Apache-2.0"
     attribution: str = ""
     seed: Annotated[int, Meta(ge=0)] = 0
     threads: Annotated[int, Meta(ge=1, le=256)] = 1
-    data: Data = Data()
-    model: Model = msgspec.field(default_factory=Model)
-    scenes: SceneSettings = SceneSettings()
-    fit: FitSettings = FitSettings()
+    inner: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     decode: Decode = Decode()
+
+    def table(self) -> dict[str, Any]:
+        """Return the recipe as it stands in a file."""
+        plain = {k: v for k, v in msgspec.structs.asdict(self).items() if v is not None}
+        return {k: v.table() if isinstance(v, Part | Source) else msgspec.to_builtins(v) for k, v in plain.items()}
 
 
 def load(source: str | Path, changes: tuple[str, ...] = ()) -> Recipe:
@@ -83,15 +104,19 @@ def load(source: str | Path, changes: tuple[str, ...] = ()) -> Recipe:
     if not path.exists():
         path = BUILT_IN / f"{source}.toml"
     if not path.exists():
-        names = ", ".join(sorted(p.stem for p in BUILT_IN.glob("*.toml")))
-        raise ConfigError(f"recipe: expected a file or one of {names}, got {str(source)!r}")
+        raise ConfigError(f"recipe: expected a file or one of {', '.join(built_in())}, got {str(source)!r}")
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
         raise ConfigError(f"recipe {path}: not TOML: {error}") from None
     for change in changes:
         _apply(data, change)
     return parse(data)
+
+
+def built_in() -> list[str]:
+    """Names of the recipes that ship."""
+    return sorted(p.stem for p in BUILT_IN.glob("*.toml"))
 
 
 def parse(data: dict[str, Any]) -> Recipe:
@@ -102,24 +127,56 @@ def parse(data: dict[str, Any]) -> Recipe:
     ConfigError
         With the path of the field.
     """
+    parts: dict[str, Part | Source] = {
+        role: registry.parse(_table(data, role), role) for role, registry in ROLES.items()
+    }
+    for role in ("data", "background"):
+        if role in data or role == "data":
+            parts[role] = _source(_table(data, role), role)
     try:
-        recipe = msgspec.convert(data, Recipe)
+        rest = msgspec.convert({k: v for k, v in data.items() if k not in parts}, _Rest)
     except msgspec.ValidationError as error:
         raise ConfigError(f"recipe: {error}") from None
-    recipe.frontend.check()
-    if recipe.model.kind not in MODELS:
-        raise ConfigError(f"recipe: `model.kind` must be one of {', '.join(MODELS)}, got {recipe.model.kind!r}")
-    return recipe
+    rest.frontend.check()
+    return Recipe(**parts, **msgspec.structs.asdict(rest))
 
 
 def presented(trained: Recipe, other: Recipe) -> Recipe:
     """Return `trained` with the other's name, texts and decision rules: what a card says and training does not use."""
-    fields = ("name", "version", "description", "licence", "attribution", "decode")
+    fields = ("name", "version", "description", "source", "licence", "attribution", "decode")
     return msgspec.structs.replace(trained, **{name: getattr(other, name) for name in fields})
 
 
+_PARTS = ("data", "background", *ROLES)
+_Rest = msgspec.defstruct(
+    "Recipe",
+    [
+        (f.name, f.type, f.default) if f.default is not msgspec.NODEFAULT else (f.name, f.type)
+        for f in msgspec.structs.fields(Recipe)
+        if f.name not in _PARTS
+    ],
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+)
+
+
+def _table(data: dict[str, Any], role: str) -> dict[str, Any]:
+    table = data.get(role)
+    if not isinstance(table, dict):
+        raise ConfigError(f"recipe: expected a table `{role}` with a `kind`, got {table!r}")
+    return table
+
+
+def _source(table: dict[str, Any], role: str) -> Source:
+    folder = table.get("folder", "")
+    if not isinstance(folder, str):
+        raise ConfigError(f"recipe: `{role}.folder` must be text, got {folder!r}")
+    return Source(folder, FORMATS.parse({k: v for k, v in table.items() if k != "folder"}, role))
+
+
 def _apply(data: dict[str, Any], change: str) -> None:
-    """Set one value: ``fit.steps=100``; what is no TOML value is taken as text."""
+    """Set one value: ``procedure.steps=100``; what is no TOML value is taken as text."""
     key, equals, text = change.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set: expected key.path=value, got {change!r}")
@@ -132,4 +189,7 @@ def _apply(data: dict[str, Any], change: str) -> None:
         data = data.setdefault(table, {})
         if not isinstance(data, dict):
             raise ConfigError(f"--set: `{table}` in {change!r} is a value, not a table")
-    data[name] = value
+    if text == "" and name in data and isinstance(data[name], dict):
+        del data[name]  # `background=` leaves the table out
+    else:
+        data[name] = value

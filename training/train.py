@@ -1,36 +1,64 @@
-"""One training from a recipe: data, front-end statistics, fit, metrics of the held-out fold, run folder."""
+"""One training from a recipe: data, front-end statistics, procedure, figures of what was held out, run folder."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import torch
+from torch import nn
 
-from edge.frontend.spec import FrontEndSpec, Standardise
+from edge.frontend.spec import Standardise
 from edge.frontend.stream import FrontEnd
 from training import run
-from training.data import esc10, soundscapes
-from training.data.esc10 import LABELS, Clip
-from training.data.scenes import Scenes, batch
-from training.losses.frame_clip import frame_clip_loss
-from training.metrics import clips as clip_metrics
-from training.models.dscnn import DSCNN
-from training.procedures.fit import Report, fit
+from training.compute import Compute, compute
+from training.data.check import check
+from training.data.dataset import Dataset
+from training.data.shelf import Shelf
+from training.figures import clip_figures, headline
+from training.losses import LOSSES
+from training.parts import Parts, parts
+from training.procedures import PROCEDURES, Job
+from training.procedures.registry import Watch
 from training.recipe import Recipe
+from training.sampling import SAMPLERS, Material, Sampler
+from training.scoring import scored
 
-FOLDS = (1, 2, 3, 4)
+MEASURED = 200  # examples that the features' mean and deviation are measured on
+STATISTICS_STEP = 1 << 31  # a step that no training reaches: examples of their own
+Watching = Callable[..., AbstractContextManager[Watch]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a training is told beside its recipe.
+
+    Attributes
+    ----------
+    fold
+        Held out and measured at the end, never looked at before; None trains on all folds.
+    skip_bad
+        Leave unreadable recordings out, and count them, instead of refusing the set.
+    until
+        Stop at this step and leave the checkpoint.
+    """
+
+    fold: int | None = None
+    skip_bad: bool = False
+    until: int | None = None
 
 
 def train(
     recipe: Recipe,
     data: Path,
     out: Path,
-    fold: int | None = None,
-    report: Report = lambda *_: None,
+    options: Options = Options(),
+    watching: Watching | None = None,
 ) -> dict[str, object]:
     """Train and write the run folder `out`; returns its metrics.
 
@@ -38,84 +66,130 @@ def train(
     ----------
     data
         Folder that holds the data sets' folders.
-    fold
-        Held out and measured at the end, never looked at before; None trains on all folds.
-    report
-        Called with step, loss and seconds.
+    watching
+        Context that yields what is reported to; see `training.watch.watching`.
 
     Raises
     ------
     ValueError
-        Data that cannot be read.
+        Data that cannot be read, or is not what the recipe needs.
     ConfigError
         `out` holds the checkpoint of another recipe or fold.
     """
-    torch.set_num_threads(recipe.threads)
-    torch.manual_seed(recipe.seed)
+    with compute(recipe.threads) as machine:
+        return _train(recipe, data, out, options, machine, watching)
+
+
+def _train(
+    recipe: Recipe, data: Path, out: Path, options: Options, machine: Compute, watching: Watching | None
+) -> dict[str, object]:
     began = time.monotonic()
-    rate = recipe.frontend.rate
-    folds = [f for f in FOLDS if f != fold]
-    clips = esc10.load(data / recipe.data.labelled, rate, folds)
-    quiet = recipe.data.background
-    background = soundscapes.load(data / quiet, rate, held_out=False) if quiet else []
-    recipe = measured(recipe, clips, [b.samples for b in background])
-    scenes = Scenes(clips, [b.samples for b in background], recipe.frontend, recipe.scenes)
-    splits = {"folds": folds, "held_out": fold, "clips": [c.name for c in clips], "quiet": [b.name for b in background]}
-    checkpoint = run.begin(out, recipe, splits)
-    model = run.network(recipe).to(memory_format=torch.channels_last)
-    weights, curve = fit(
-        model,
-        lambda step: _tensors(scenes, recipe, step),
-        lambda logits, y: frame_clip_loss(logits, y, recipe.fit.clip_weight, recipe.fit.smoothing),
-        recipe.fit,
-        checkpoint,
-        report,
-    )
-    model.load_state_dict(weights)
+    torch.manual_seed(recipe.seed)
+    split, background, bad = _data(recipe, data, options)
+    shelf = Shelf(recipe.frontend.rate)
+    recipe = measured(recipe, split.train, background, shelf)
+    sampler = SAMPLERS.build(recipe.sampling, Material(split.train, background, shelf, recipe.frontend))
+    labels = split.train.labels
+    model = run.network(recipe, len(labels)).to(memory_format=torch.channels_last)
+    splits = _names(labels, options.fold, split, background)
+    checkpoint = run.begin(out, recipe, splits) if machine.leads else out / "checkpoint.safetensors"
+    steps = getattr(recipe.procedure.settings, "steps", 0)
+    with (watching or _unwatched)(out, steps, leads=machine.leads) as watch:
+        job = Job(
+            model=model,
+            draw=_drawer(sampler, recipe.seed, machine),
+            loss=LOSSES.build(recipe.loss, len(labels)),
+            checkpoint=checkpoint,
+            compute=machine,
+            validate=_validator(split.inner, recipe, shelf),
+            watch=watch,
+            until=options.until,
+            fold=options.fold,
+        )
+        fitted = PROCEDURES.build(recipe.procedure)(job)
     metrics: dict[str, object] = {
         "parameters": sum(p.numel() for p in model.parameters()),
-        "receptive_field_s": model.receptive_field * recipe.frontend.hop / rate,
-        "steps": len(curve),
-        "loss": round(float(np.mean(curve[-50:])), 5),
+        "steps": len(fitted.curve),
+        "loss": round(float(np.mean(fitted.curve[-50:])), 5),
+        **fitted.figures,
+        "bad_files": len(bad),
+        "device": machine.device,
         "seconds": round(time.monotonic() - began, 1),
     }
-    if fold is not None:
-        metrics |= held_out(model, recipe.frontend, esc10.load(data / recipe.data.labelled, rate, [fold]))
-    run.finish(out, weights, metrics)
+    if options.until and len(fitted.curve) < steps:
+        return metrics
+    model.load_state_dict(fitted.weights)
+    if len(split.test):
+        metrics |= held_out(model.eval(), recipe, split.test, shelf)
+    if machine.leads:
+        run.finish(out, fitted.weights, metrics)
     return metrics
 
 
-def measured(recipe: Recipe, clips: Sequence[Clip], background: Sequence[np.ndarray], count: int = 200) -> Recipe:
-    """Return the recipe with its features standardised by what `count` of its scenes measure."""
+def measured(recipe: Recipe, dataset: Dataset, background: Dataset | None, shelf: Shelf) -> Recipe:
+    """Return the recipe with its features standardised by what `MEASURED` of its examples measure."""
     if recipe.frontend.post:
         return recipe
-    plain = msgspec.structs.replace(recipe.scenes, tilt=0.0, band_masks=0, time_masks=0)
-    frames, _ = batch(Scenes(clips, background, recipe.frontend, plain), count, recipe.seed, 1 << 31)
+    sampler = SAMPLERS.build(recipe.sampling, Material(dataset, background, shelf, recipe.frontend))
+    frames = sampler.batch(MEASURED, recipe.seed, STATISTICS_STEP).features
     post = [Standardise(mean=round(float(frames.mean()), 4), std=round(float(frames.std()), 4))]
     return msgspec.structs.replace(recipe, frontend=msgspec.structs.replace(recipe.frontend, post=post))
 
 
-@torch.no_grad()
-def frame_scores(model: DSCNN, front_end: FrontEnd, samples: np.ndarray) -> np.ndarray:
-    """Scores ``[T, C]`` of one recording, offline."""
-    model.eval()
-    features = torch.from_numpy(front_end.transform(samples))[None]
-    return torch.sigmoid(model(features))[0].numpy()
+def held_out(model: nn.Module, recipe: Recipe, dataset: Dataset, shelf: Shelf) -> dict[str, object]:
+    """Clip figures on recordings that training never saw, and which of them were right."""
+    clips = _clip_scores(model, recipe, dataset, shelf)
+    figures = clip_figures(clips, [item.weak or () for item in dataset.items], dataset.labels, dataset.exclusive)
+    if not dataset.exclusive:
+        return figures
+    hits = {item.name: int(k in (item.weak or ())) for item, k in zip(dataset.items, clips.argmax(1), strict=True)}
+    return {**figures, "hits": hits}
 
 
-def held_out(model: DSCNN, spec: FrontEndSpec, clips: Sequence[Clip]) -> dict[str, object]:
-    """Clip accuracy and confusion on clips that training never saw."""
-    front_end = FrontEnd(spec)
-    pooled = np.stack([clip_metrics.clip_score(frame_scores(model, front_end, c.samples)) for c in clips])
-    labels = [c.label for c in clips]
-    table = clip_metrics.confusion(pooled, labels)
-    return {
-        "clip_accuracy": clip_metrics.accuracy(pooled, labels),
-        "recall": {name: round(float(table[k, k] / max(table[k].sum(), 1)), 4) for k, name in enumerate(LABELS)},
-        "confusion": table.tolist(),
-    }
+def _data(recipe: Recipe, data: Path, options: Options) -> tuple[Parts, Dataset | None, tuple[str, ...]]:
+    """Read and check the sets before anything is computed."""
+    found = check(recipe.data.load(data), skip_bad=options.skip_bad)
+    split, bad = parts(found.dataset, options.fold, recipe.inner, recipe.seed), found.bad
+    background = None
+    if recipe.background:
+        quiet = check(recipe.background.load(data), skip_bad=options.skip_bad)
+        background, bad = quiet.dataset.where(lambda item: item.split in ("", "train")), bad + quiet.bad
+    return split, background, bad
 
 
-def _tensors(scenes: Scenes, recipe: Recipe, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-    features, targets = batch(scenes, recipe.fit.batch, recipe.seed, step)
-    return torch.from_numpy(features), torch.from_numpy(targets)
+def _names(labels: tuple[str, ...], fold: int | None, split: Parts, background: Dataset | None) -> dict[str, object]:
+    """What ``splits.json`` holds."""
+    sets = {"train": split.train, "inner": split.inner, "test": split.test, "background": background}
+    names = {part: [item.name for item in chosen.items] if chosen else [] for part, chosen in sets.items()}
+    folds = sorted({item.fold for item in split.train.items if item.fold is not None})
+    return {"labels": list(labels), "held_out": fold, "folds": folds, **names}
+
+
+def _drawer(sampler: Sampler, seed: int, machine: Compute) -> Callable[[int, int], object]:
+    """Each process draws its own share of every batch."""
+    if machine.world == 1:
+        return lambda size, step: sampler.batch(size, seed, step)
+    return lambda size, step: sampler.batch(max(1, size // machine.world), seed, step * machine.world + machine.rank)
+
+
+def _validator(inner: Dataset, recipe: Recipe, shelf: Shelf) -> Callable[[nn.Module], dict[str, float]] | None:
+    if not len(inner):
+        return None
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        clips = _clip_scores(model, recipe, inner, shelf)
+        figures = clip_figures(clips, [item.weak or () for item in inner.items], inner.labels, inner.exclusive)
+        return headline(figures)
+
+    return validate
+
+
+def _clip_scores(model: nn.Module, recipe: Recipe, dataset: Dataset, shelf: Shelf) -> np.ndarray:
+    front_end = FrontEnd(recipe.frontend)
+    return np.stack([scored(model, front_end, shelf(item)).clip for item in dataset.items])
+
+
+def _unwatched(folder: Path, steps: int, *, leads: bool) -> AbstractContextManager[Watch]:  # noqa: ARG001
+    from contextlib import nullcontext
+
+    return nullcontext(lambda *_: None)

@@ -17,8 +17,8 @@ import numpy as np
 from edge.errors import CardError, SpecError
 from edge.inference.card import Card, Label, ModelFile, Stateful, Window
 from edge.inference.engine import MAX_MODEL_BYTES, Engine, Shapes, TensorInfo
+from edge.inference.graph import initial_feeds
 from edge.inference.runtimes import available, open_engine
-from edge.inference.scorer import initial_feeds
 
 CARD = "card.toml"
 MAX_ELEMENTS = 2**26  # of one input or of all states together: 256 MB as float32

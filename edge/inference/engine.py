@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -15,6 +15,7 @@ from edge.errors import EngineError
 EngineName = Literal["onnx", "tflite"]
 Array = npt.NDArray[Any]
 Shapes = Mapping[str, tuple[int, ...]]
+Carried = Mapping[str, str]  # names of inputs, and of the outputs that they get their next value from
 
 MAX_MODEL_BYTES = 512 * 2**20
 
@@ -30,24 +31,49 @@ class TensorInfo:
         return f"{self.dtype}{list(self.shape)}"
 
 
+Infos = Mapping[str, TensorInfo]
+
+
 class Engine(Protocol):
     """A loaded graph on one thread.
 
     It belongs to one caller at a time: whoever shares it holds a lock from `run` until the outputs are copied.
+
+    Inputs that are *carried* get what an output gave in the run before; nobody hands them over from outside::
+
+        run 1   features ─▶ graph ─▶ scores
+                carried ──┘     └──▶ its output ─┐
+        run 2   features ─▶ graph ─▶ scores      │
+                carried ◀────────────────────────┘
     """
 
     name: str
 
     @property
-    def inputs(self) -> Mapping[str, TensorInfo]:
+    def inputs(self) -> Infos:
         """What `run` must be fed."""
 
     @property
-    def outputs(self) -> Mapping[str, TensorInfo]:
+    def outputs(self) -> Infos:
         """What `run` gives."""
+
+    def carry(self, carried: Carried) -> None:
+        """Carry inputs from run to run, from now on; they hold zeros before the first one.
+
+        Raises
+        ------
+        EngineError
+            There is no such input or output, or they differ in shape or type.
+        """
+
+    @property
+    def carried(self) -> Mapping[str, Array]:
+        """What the carried inputs hold, by name: read or written between two runs, not kept over one."""
 
     def run(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run the graph once; the arrays are valid until the next run.
+
+        Every input that is not carried must be fed; one that is carried may be.
 
         Raises
         ------
@@ -87,3 +113,29 @@ def read_model(path: Path) -> bytes:
 def one_line(error: Exception, limit: int = 300) -> str:
     """A runtime's message without line ends, at most `limit` characters."""
     return " ".join(str(error).split())[:limit]
+
+
+def missing(path: Path, wanted: Iterable[str], feeds: Mapping[str, Array]) -> EngineError:
+    """Say which input was not fed."""
+    return EngineError(f"{path}: expected a value for input {min(set(wanted) - feeds.keys())!r}, got none")
+
+
+def check_carried(path: Path, carried: Carried, inputs: Infos, outputs: Infos) -> None:
+    """Refuse to carry what is not there, or an output into an input of another shape or type.
+
+    Raises
+    ------
+    EngineError
+        The first one: expected, got.
+    """
+    if len(set(carried.values())) < len(carried):
+        raise EngineError(f"{path}: expected every carried input to have an output of its own, got one for two")
+    for name, source in carried.items():
+        if name not in inputs or source not in outputs:
+            raise EngineError(f"{path}: expected an input `{name}` and an output `{source}` to carry, got none")
+        expected, got = inputs[name], outputs[source]
+        fits = len(expected.shape) == len(got.shape) and all(
+            b in (-1, a) for a, b in zip(expected.shape, got.shape, strict=True)
+        )
+        if not fits or expected.dtype != got.dtype:
+            raise EngineError(f"{path}: expected `{source}` as `{name}` is, {expected}, got {got}")

@@ -7,7 +7,8 @@ Tensors are named as the file's one signature names them. A quantised input or o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,41 +17,62 @@ from typing import Any
 import numpy as np
 
 from edge.errors import EngineError
-from edge.inference.engine import Array, Shapes, TensorInfo, one_line, read_model, settle
+from edge.inference.engine import (
+    Array,
+    Carried,
+    Shapes,
+    TensorInfo,
+    check_carried,
+    missing,
+    one_line,
+    read_model,
+    settle,
+)
 
 
 @dataclass(slots=True)
 class _Port:
-    """One input or output: where it is, how it is quantised, and the buffers of the border."""
+    """One input or output: how it is quantised, its memory in the interpreter, and what is seen of it from outside."""
 
-    index: int
+    tensor: Callable[[], Array]  # the interpreter's own array; it refuses to run while one is alive
     info: TensorInfo
-    raw: Array  # as the graph holds it
     scale: float  # 0 where it is not quantised
     zero: int
-    work: Array  # float32 as seen from outside, where quantised; else `raw` itself
+    work: Array  # as seen from outside
+    memory: Array | None = None  # None where the runtime allocates it anew in every run
 
-    def quantise(self, value: Array) -> Array:
-        """The value as the graph holds it, clipped to what its type can hold."""
+    def look(self) -> None:
+        """Find the tensor's memory."""
+        try:
+            given = self.tensor()
+        except ValueError:  # nothing there before the first run: its size depends on what is fed
+            self.memory = None
+            return
+        place = (ctypes.c_char * given.nbytes).from_address(given.ctypes.data)
+        self.memory = np.ndarray(given.shape, given.dtype, place)
+
+    def write(self, value: Array) -> None:
+        """Hand a value over, clipped to what the graph's type can hold."""
+        memory = self.tensor() if self.memory is None else self.memory
+        if value.shape != memory.shape:
+            raise ValueError(f"expected numbers of shape {list(memory.shape)}, got {list(value.shape)}")
         if not self.scale:
-            if value.dtype == self.raw.dtype:
-                return value
-            np.copyto(self.raw, value)
-            return self.raw
-        limits = np.iinfo(self.raw.dtype)
+            memory[...] = value
+            return
+        limits = np.iinfo(memory.dtype)
         np.divide(value, np.float32(self.scale), out=self.work)
         np.rint(self.work, out=self.work)
         np.add(self.work, np.float32(self.zero), out=self.work)
         np.clip(self.work, limits.min, limits.max, out=self.work)
-        np.copyto(self.raw, self.work, casting="unsafe")
-        return self.raw
+        np.copyto(memory, self.work, casting="unsafe")
 
-    def dequantise(self, value: Array) -> None:
+    def read(self) -> Array:
         """Fill `work` from what the graph gave."""
-        self.work[...] = value
+        self.work[...] = self.tensor() if self.memory is None else self.memory
         if self.scale:
             np.subtract(self.work, np.float32(self.zero), out=self.work)
             np.multiply(self.work, np.float32(self.scale), out=self.work)
+        return self.work
 
 
 class LiteRtEngine:
@@ -82,25 +104,64 @@ class LiteRtEngine:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, TypeError) as error:
             raise EngineError(f"{self._path}: LiteRT refuses the file: {one_line(error)}") from None
+        if not inputs:
+            raise EngineError(f"{self._path}: expected a graph with an input, got none")
         self._inputs = self._buffers(inputs, self._interpreter.get_input_details())
         self._outputs = self._buffers(outputs, self._interpreter.get_output_details())
         self.inputs = {name: port.info for name, port in self._inputs.items()}
         self.outputs = {name: port.info for name, port in self._outputs.items()}
-        self._results = {name: port.work for name, port in self._outputs.items()}
+        self.carry({})
+
+    def carry(self, carried: Carried) -> None:
+        """Carry inputs from run to run; see `Engine`."""
+        check_carried(self._path, carried, self.inputs, self.outputs)
+        self._fed = self.inputs.keys() - carried.keys()
+        self._pairs = {name: (self._inputs[name], self._outputs[source]) for name, source in carried.items()}
+        self._shown = {name: port for name, port in self._outputs.items() if name not in carried.values()}
+        self._results = {name: port.work for name, port in self._shown.items()}
+        self._look()
+        for name, value in self.carried.items():
+            value[...] = 0
+            self._inputs[name].write(value)
+
+    @property
+    def carried(self) -> Mapping[str, Array]:
+        """What the carried inputs hold; see `Engine`."""
+        return self._held
 
     def run(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run the graph once; the arrays are valid until the next run."""
+        if not self._fed <= feeds.keys():
+            raise missing(self._path, self._fed, feeds)
         try:
-            for name, port in self._inputs.items():
-                self._interpreter.set_tensor(port.index, port.quantise(feeds[name]))
+            for name, value in feeds.items():
+                self._inputs[name].write(value)
+            for port, _ in self._converted:
+                port.write(port.work)
             self._interpreter.invoke()
-            for port in self._outputs.values():
-                port.dequantise(self._interpreter.get_tensor(port.index))  # a copy; asking for a view costs more
-        except KeyError as error:
-            raise EngineError(f"{self._path}: expected a value for input {error}, got none") from None
-        except (ValueError, RuntimeError, TypeError) as error:
+            if not np.may_share_memory(self._probe, self._anywhere()):
+                self._look()  # a graph that allocates while it runs has moved its tensors
+            for port in self._shown.values():
+                port.read()
+            for port, source in self._converted:
+                port.work[...] = source.read()
+            for target, given in self._moves:
+                target[...] = given
+        except (ValueError, RuntimeError, TypeError, KeyError) as error:
             raise EngineError(f"{self._path}: LiteRT could not run the graph: {one_line(error)}") from None
         return self._results
+
+    def _look(self) -> None:
+        """Find the tensors' memory, and plan what is copied where between two runs."""
+        for port in (*self._inputs.values(), *self._outputs.values()):
+            port.look()
+        plain = {name: pair for name, pair in self._pairs.items() if all(p.memory is not None for p in pair)}
+        plain = {name: pair for name, pair in plain.items() if not pair[0].scale}
+        self._converted = [pair for name, pair in self._pairs.items() if name not in plain]
+        self._moves = merged([(port.memory, source.memory) for port, source in plain.values()])
+        self._held = {n: port.memory if n in plain else port.work for n, (port, _) in self._pairs.items()}
+        first = next(iter(self._inputs.values()))
+        self._probe, self._anywhere = first.memory, first.tensor
 
     def _resize(self, names: dict[str, int], hints: Shapes) -> None:
         details = {d["index"]: d for d in self._interpreter.get_input_details()}
@@ -112,7 +173,30 @@ class LiteRtEngine:
 
     def _buffers(self, names: dict[str, int], details: list[dict[str, Any]]) -> dict[str, _Port]:
         by_index = {d["index"]: d for d in details}
-        return {name: _port(name, by_index[index], self._path) for name, index in names.items()}
+        return {name: _port(self._interpreter, name, by_index[index], self._path) for name, index in names.items()}
+
+
+def merged(pairs: Sequence[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
+    """Plan to copy the second of each pair into the first: one copy where both sides lie one behind another.
+
+    An interpreter lays its inputs out in order, and its outputs too, so a network's states are often one copy in all.
+    """
+    runs: list[list[int]] = []
+    for target, source, size in sorted((a.ctypes.data, b.ctypes.data, a.nbytes) for a, b in pairs):
+        if runs and (target, source) == (runs[-1][0] + runs[-1][2], runs[-1][1] + runs[-1][2]):
+            runs[-1][2] += size
+        else:
+            runs.append([target, source, size])
+    moves = [(_bytes(target, size), _bytes(source, size)) for target, source, size in runs if target != source]
+    if not any(np.may_share_memory(target, source) for target, _ in moves for _, source in moves):
+        return moves
+    kept = [np.empty_like(source) for _, source in moves]  # a graph may give one state as the next value of another
+    targets, sources = ([pair[side] for pair in moves] for side in (0, 1))
+    return [*zip(kept, sources, strict=True), *zip(targets, kept, strict=True)]
+
+
+def _bytes(address: int, size: int) -> Array:
+    return np.ndarray((size,), np.uint8, (ctypes.c_char * size).from_address(address))
 
 
 def import_interpreter() -> Any:
@@ -164,7 +248,7 @@ def _ports(interpreter: Any, path: Path) -> tuple[dict[str, int], dict[str, int]
     return found[0], found[1]
 
 
-def _port(name: str, detail: dict[str, Any], path: Path) -> _Port:
+def _port(interpreter: Any, name: str, detail: dict[str, Any], path: Path) -> _Port:
     shape, dtype = tuple(map(int, detail["shape"])), np.dtype(detail["dtype"])
     if dtype.kind not in "fiub":
         raise EngineError(f"{path}: expected tensor `{name}` to hold numbers, got {dtype}")
@@ -172,8 +256,7 @@ def _port(name: str, detail: dict[str, Any], path: Path) -> _Port:
     if len(parameters["scales"]) > 1:
         raise EngineError(f"{path}: expected one scale for tensor `{name}`, got {len(parameters['scales'])}")
     scaled = len(parameters["scales"]) == 1 and dtype.kind in "iu"
-    raw = np.zeros(shape, dtype)
-    work = np.zeros(shape, np.float32) if scaled else raw
+    work = np.zeros(shape, np.float32 if scaled else dtype)
     scale = float(parameters["scales"][0]) if scaled else 0.0
     zero = int(parameters["zero_points"][0]) if scaled else 0
-    return _Port(detail["index"], TensorInfo(shape, work.dtype), raw, scale, zero, work)
+    return _Port(interpreter.tensor(detail["index"]), TensorInfo(shape, work.dtype), scale, zero, work)

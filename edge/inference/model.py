@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -16,6 +15,7 @@ from edge.frontend.spec import FrontEndSpec
 from edge.inference import check, store
 from edge.inference.card import Card, ModelFile, Stateful
 from edge.inference.engine import Engine, EngineName
+from edge.inference.graph import Shared
 from edge.inference.runtimes import INSTALL, available, open_engine
 from edge.inference.scorer import Scorer
 from edge.inference.stateful import StatefulScorer
@@ -44,8 +44,7 @@ class Model:
     def __init__(self, card: Card, engine: Engine) -> None:
         self.card = card
         self.labels: list[str] = check.label_names(card)
-        self._engine = engine
-        self._lock = threading.Lock()  # streams share the engine, so they take turns
+        self._shared = Shared(card, engine)
 
     @classmethod
     def load(
@@ -91,7 +90,7 @@ class Model:
     @property
     def engine_name(self) -> str:
         """``onnx`` or ``tflite``."""
-        return self._engine.name
+        return self._shared.engine.name
 
     @cached_property
     def silence(self) -> Float32:
@@ -112,7 +111,7 @@ class Model:
         """
         row = silence if silence is not None else lambda: self.silence
         kind = StatefulScorer if isinstance(self.card.stream, Stateful) else WindowScorer
-        return kind(self.card, self._engine, self._lock, row)
+        return kind(self.card, self._shared, row)
 
 
 def choose(card: Card, engine: EngineName | None = None, precision: Precision | None = None) -> ModelFile:

@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 
 from edge.errors import EngineError
-from edge.inference.engine import Array, Shapes, TensorInfo, one_line, read_model, settle
+from edge.inference.engine import (
+    Array,
+    Carried,
+    Shapes,
+    TensorInfo,
+    check_carried,
+    missing,
+    one_line,
+    read_model,
+    settle,
+)
 from edge.inference.protobuf import refuse_foreign
 
 DTYPES = {
@@ -56,25 +66,40 @@ class OnnxEngine:
         self.inputs = {n: TensorInfo(settle(i.shape, hints.get(n)), i.dtype) for n, i in infos}
         self.outputs = {node.name: _info(node, self._path) for node in self._session.get_outputs()}
         self._feeds = {name: np.zeros(info.shape, info.dtype) for name, info in self.inputs.items()}
+        self.carry({})
+
+    def carry(self, carried: Carried) -> None:
+        """Carry inputs from run to run; see `Engine`."""
+        check_carried(self._path, carried, self.inputs, self.outputs)
+        self._fed = self.inputs.keys() - carried.keys()
+        self._sources = dict(carried)
+        for name in carried:
+            self._feeds[name].fill(0)
+        self._after = {name: np.zeros_like(self._feeds[name]) for name in carried}
         self._results: dict[str, Array] = {}
-        self._binding = self._session.io_binding()
-        for name, buffer in self._feeds.items():
-            self._binding.bind_input(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
-        if all(size >= 0 for info in self.outputs.values() for size in info.shape):
-            self._bind_outputs()
+        self._bindings: list[Any] = []
+
+    @property
+    def carried(self) -> Mapping[str, Array]:
+        """What the carried inputs hold; see `Engine`."""
+        return {name: self._feeds[name] for name in self._sources}
 
     def run(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run the graph once; the arrays are valid until the next run."""
+        if not self._fed <= feeds.keys():
+            raise missing(self._path, self._fed, feeds)
         try:
-            for name, buffer in self._feeds.items():
-                np.copyto(buffer, feeds[name])
-            if not self._results:
-                self._learn_outputs()
-            self._session.run_with_iobinding(self._binding)
-        except KeyError as error:
-            raise EngineError(f"{self._path}: expected a value for input {error}, got none") from None
+            for name, value in feeds.items():
+                np.copyto(self._feeds[name], value)
+            if not self._bindings:
+                self._bind()
+            self._session.run_with_iobinding(self._bindings[0])
         except Exception as error:  # ONNX Runtime's own exceptions share no base but this one
             raise EngineError(f"{self._path}: ONNX Runtime could not run the graph: {one_line(error)}") from None
+        if self._sources:  # what was written is read next, and the other way round: nothing is copied
+            self._bindings.reverse()
+            for name, value in self._after.items():
+                self._feeds[name], self._after[name] = value, self._feeds[name]
         return self._results
 
     def _open(self, data: bytes, providers: list[str]) -> Any:
@@ -93,17 +118,30 @@ class OnnxEngine:
         except Exception as error:  # as above
             raise EngineError(f"{self._path}: ONNX Runtime refuses the file: {one_line(error)}") from None
 
+    def _bind(self) -> None:
+        """Bind all buffers once; carried inputs and the outputs that feed them change places from run to run."""
+        if any(size < 0 for info in self.outputs.values() for size in info.shape):
+            self._learn_outputs()
+        shown = self.outputs.keys() - set(self._sources.values())
+        self._results = {name: np.zeros(self.outputs[name].shape, self.outputs[name].dtype) for name in shown}
+        after = {source: self._after[name] for name, source in self._sources.items()}
+        before = {source: self._feeds[name] for name, source in self._sources.items()}
+        self._bindings = [self._binding(self._feeds, self._results | after)]
+        if self._sources:
+            self._bindings.append(self._binding(self._feeds | self._after, self._results | before))
+
+    def _binding(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> Any:
+        binding = self._session.io_binding()
+        for bind, buffers in ((binding.bind_input, inputs), (binding.bind_output, outputs)):
+            for name, buffer in buffers.items():
+                bind(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
+        return binding
+
     def _learn_outputs(self) -> None:
         """Shapes that the graph does not tell come from one run; the inputs' are fixed, so they stay."""
         names = list(self.outputs)
         for name, value in zip(names, self._session.run(names, self._feeds), strict=True):
             self.outputs[name] = TensorInfo(value.shape, value.dtype)
-        self._bind_outputs()
-
-    def _bind_outputs(self) -> None:
-        for name, info in self.outputs.items():
-            result = self._results[name] = np.zeros(info.shape, info.dtype)
-            self._binding.bind_output(name, "cpu", 0, result.dtype.type, result.shape, result.ctypes.data)
 
 
 def _info(node: Any, path: Path) -> TensorInfo:

@@ -14,7 +14,6 @@ of `grid`.
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -22,74 +21,8 @@ import numpy as np
 
 from edge.blocks import FeatureBlock, Float32, ScoreBlock
 from edge.errors import EngineError
-from edge.inference.card import Card, Stateful
-from edge.inference.engine import Array, Engine
-
-TOLERANCE = 1e-3  # quantised or rounded probabilities may pass 0 and 1 by so much
-
-
-class Graph:
-    """One stream's hold on a shared engine: its input buffer, its state, and the scores of the last step.
-
-    Attributes
-    ----------
-    frames
-        View ``[context + T, F]`` into the input tensor, whatever its layout: write a step's frames here.
-    scores
-        ``[rows, C]``, probabilities of the last step.
-    embeddings, clip
-        ``[rows, D]`` and ``[rows, C]`` of the last step, or None.
-    """
-
-    def __init__(self, card: Card, engine: Engine, lock: threading.Lock) -> None:
-        self._engine, self._lock, self._card = engine, lock, card
-        self.feeds = initial_feeds(card, engine)
-        self.frames = frame_view(self.feeds[card.input.tensor], card.input.layout)
-        classes = len(card.labels)
-        self.rows = int(np.prod(engine.outputs[card.output.scores].shape)) // classes
-        self.scores = np.zeros((self.rows, classes), np.float32)
-        self.embeddings = self._side(card.output.embedding)
-        self.clip = self._side(card.output.clip)
-        self._states = list(card.stream.states) if isinstance(card.stream, Stateful) else []
-
-    def reset(self) -> None:
-        """Return to the initial state and to a context of zeros."""
-        fill_initial(self._card, self.feeds)
-
-    def run(self) -> None:
-        """Run one step: `frames` and the states in, `scores` and the states out.
-
-        Raises
-        ------
-        EngineError
-            The runtime failed, or the scores are no probabilities.
-        """
-        output = self._card.output
-        with self._lock:
-            results = self._engine.run(self.feeds)
-            self.scores[:] = results[output.scores].reshape(self.scores.shape)
-            for side, name in ((self.embeddings, output.embedding), (self.clip, output.clip)):
-                if side is not None:
-                    side[:] = results[name].reshape(-1, side.shape[1])
-            for state in self._states:
-                np.copyto(self.feeds[state.input], results[state.output])
-        activate(self.scores, output.activation)
-        if self.clip is not None:
-            activate(self.clip, output.activation)
-        self._verify()
-
-    def _side(self, name: str) -> Float32 | None:
-        return np.zeros((self.rows, self._engine.outputs[name].shape[-1]), np.float32) if name else None
-
-    def _verify(self) -> None:
-        low, high = float(self.scores.min()), float(self.scores.max())
-        if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):  # so written, NaN is caught too
-            raise EngineError(
-                f"model {self._card.name}: expected probabilities 0 to 1 from `{self._card.output.scores}`, "
-                f"got {low:g} to {high:g}; for logits the card must say output.activation = 'sigmoid' or 'softmax'"
-            )
-        if low < 0 or high > 1:
-            np.clip(self.scores, 0.0, 1.0, out=self.scores)
+from edge.inference.card import Card
+from edge.inference.graph import Graph, Shared
 
 
 class Sheet:
@@ -133,8 +66,8 @@ class Scorer(ABC):
     ----------
     card
         A validated card.
-    engine, lock
-        The engine and the lock of those who share it.
+    shared
+        The engine, with those who share it.
     silence
         What the front end gives for digital silence, ``[F]``, or a function that tells it when a flush needs it.
     """
@@ -145,10 +78,8 @@ class Scorer(ABC):
     score_hop: int  # samples
     span: int  # samples
 
-    def __init__(
-        self, card: Card, engine: Engine, lock: threading.Lock, silence: Float32 | Callable[[], Float32]
-    ) -> None:
-        self.graph = Graph(card, engine, lock)
+    def __init__(self, card: Card, shared: Shared, silence: Float32 | Callable[[], Float32]) -> None:
+        self.graph = Graph(card, shared)
         self.card = card
         self._silence = silence
         self._feature_hop = card.frontend.hop if card.frontend else 1
@@ -245,57 +176,6 @@ class Scorer(ABC):
     def _give(self, sheet: Sheet, epoch: str) -> ScoreBlock:
         first = self._row - sheet.rows
         return sheet.block(epoch, first, self.score_hop, self.card.input.rate, self.span)
-
-
-def frame_view(tensor: Array, layout: str) -> Float32:
-    """View of an input tensor as ``[T, F]``: what is written there stands in the tensor in its own layout.
-
-    >>> x = np.zeros((1, 3, 2, 1), np.float32)
-    >>> frame_view(x, "BFTC").shape
-    (2, 3)
-    """
-    view = tensor[tuple(slice(None) if axis in "TF" else 0 for axis in layout)]
-    if "F" not in layout:
-        return view[:, np.newaxis]
-    if "T" not in layout:
-        return view[np.newaxis, :]
-    return view.T if layout.index("F") < layout.index("T") else view
-
-
-def initial_feeds(card: Card, engine: Engine) -> dict[str, Array]:
-    """Fresh buffers for every input of the graph, holding what they hold at a reset."""
-    feeds = {name: np.zeros(info.shape, info.dtype) for name, info in engine.inputs.items()}
-    for constant in card.input.constants:
-        target = feeds[constant.tensor]
-        target[...] = np.asarray(constant.value, target.dtype).reshape(target.shape)
-    fill_initial(card, feeds)
-    return feeds
-
-
-def fill_initial(card: Card, feeds: dict[str, Array]) -> None:
-    """Put everything that a step changes back to its initial value."""
-    feeds[card.input.tensor].fill(0)
-    if not isinstance(card.stream, Stateful):
-        return
-    for state in card.stream.states:
-        feeds[state.input].fill(state.initial)
-    if card.stream.position:
-        feeds[card.stream.position].fill(0)
-    if card.stream.end:
-        feeds[card.stream.end].fill(np.iinfo(feeds[card.stream.end].dtype).max)
-
-
-def activate(scores: Float32, activation: str) -> None:
-    """Turn logits ``[T, C]`` into probabilities in place."""
-    if activation == "sigmoid":  # 1 / (1 + exp(−x)) without its overflow
-        np.multiply(scores, 0.5, out=scores)
-        np.tanh(scores, out=scores)
-        np.add(scores, 1.0, out=scores)
-        np.multiply(scores, 0.5, out=scores)
-    elif activation == "softmax":
-        np.subtract(scores, scores.max(axis=1, keepdims=True), out=scores)
-        np.exp(scores, out=scores)
-        np.divide(scores, scores.sum(axis=1, keepdims=True), out=scores)
 
 
 def _like(rows: Float32 | None, count: int) -> Float32 | None:

@@ -10,25 +10,22 @@ At a flush the graph is fed silence until every score whose frames are all real 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from edge.blocks import Float32
 from edge.errors import CardError
 from edge.inference.card import Card, Stateful
-from edge.inference.engine import Engine
+from edge.inference.graph import Shared
 from edge.inference.scorer import Scorer
 
 
 class StatefulScorer(Scorer):
     """One step a chunk, with carried state; score ``k`` speaks of frames ``k · rate`` to ``(k + 1) · rate``."""
 
-    def __init__(
-        self, card: Card, engine: Engine, lock: threading.Lock, silence: Float32 | Callable[[], Float32]
-    ) -> None:
+    def __init__(self, card: Card, shared: Shared, silence: Float32 | Callable[[], Float32]) -> None:
         if not isinstance(card.stream, Stateful):
             raise CardError(f"{card.name}: `stream.mode` must be stateful, got window")
-        super().__init__(card, engine, lock, silence)
+        super().__init__(card, shared, silence)
         self._stream = card.stream
         self.length = self.hop = card.stream.chunk
         self.grid = card.stream.rate

@@ -19,7 +19,6 @@ would stay unheard; of its frame scores those are kept at least half of which is
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -27,19 +26,17 @@ import numpy as np
 from edge.blocks import Float32
 from edge.errors import CardError
 from edge.inference.card import Card, Window
-from edge.inference.engine import Engine
+from edge.inference.graph import Shared
 from edge.inference.scorer import Scorer
 
 
 class WindowScorer(Scorer):
     """A sliding window, normalised by itself where the card says so."""
 
-    def __init__(
-        self, card: Card, engine: Engine, lock: threading.Lock, silence: Float32 | Callable[[], Float32]
-    ) -> None:
+    def __init__(self, card: Card, shared: Shared, silence: Float32 | Callable[[], Float32]) -> None:
         if not isinstance(card.stream, Window):
             raise CardError(f"{card.name}: `stream.mode` must be window, got stateful")
-        super().__init__(card, engine, lock, silence)
+        super().__init__(card, shared, silence)
         self._normalise = card.stream.normalise
         self.length, self.hop = card.stream.length, card.stream.hop
         self.grid = self.hop

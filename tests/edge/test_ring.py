@@ -272,3 +272,82 @@ def test_arm_gets_release_stores_and_acquire_loads():
     assert "dmb" in copy
     assert "ldar" in copy or "ldapr" in copy
     assert "ldar" in get or "ldapr" in get
+
+
+def test_copy_reads_by_epoch_and_index_and_moves_nothing():
+    ring = Ring(100, 10)
+    ring.begin("a")
+    ring.write(np.arange(40, dtype=np.float32))
+    ring.begin("b", start=5, lost=3)
+    ring.write(np.arange(100, 130, dtype=np.float32))
+    assert ring.copy("a", 10, 13).tolist() == [10, 11, 12]
+    assert ring.copy("a", 38, 40).tolist() == [38, 39]
+    assert ring.copy("b", 5, 7).tolist() == [100, 101]
+    for epoch, start, stop in [("a", 39, 41), ("b", 4, 6), ("b", 34, 36), ("c", 0, 1)]:
+        assert ring.copy(epoch, start, stop) is None
+    assert ring.read(100, 0).samples.tolist() == list(range(40))
+    assert ring.read(100, 0).gap == 3
+    assert ring.copy("a", 0, 2).tolist() == [0, 1]  # read, and still there
+    ring.write(np.zeros(35, np.float32))
+    assert ring.copy("a", 4, 6) is None  # overwritten
+    assert ring.copy("a", 5, 7).tolist() == [5, 6]
+
+
+def test_copy_never_returns_torn_samples():
+    ring = Ring(4096, 16_000)
+    ring.begin("e")
+    done = threading.Event()
+
+    def produce():
+        for start in range(0, 2_000_000, 500):
+            ring.write(np.arange(start, start + 500, dtype=np.float32))
+        done.set()
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    first = 0
+    while not done.is_set():
+        samples = ring.copy("e", first, first + 3000)
+        if samples is None:
+            first += 1500
+            continue
+        np.testing.assert_array_equal(samples, np.arange(first, first + 3000, dtype=np.float32))
+    thread.join()
+    assert ring.copy("e", 1_997_000, 2_000_000)[0] == 1_997_000
+
+
+def test_it_tells_what_it_holds_stretch_by_stretch():
+    ring = Ring(100, 1000)
+    ring.begin("a")
+    ring.write(np.ones(60, np.float32))
+    ring.begin("a", start=80, lost=20)
+    ring.write(np.ones(30, np.float32))
+    assert ring.held("a") == [(0, 60), (80, 110)]
+    ring.begin("b")
+    assert ring.held("b") == []
+    ring.write(np.ones(50, np.float32))
+    assert ring.held("a") == [(40, 60), (80, 110)]
+    assert ring.held("b") == [(0, 50)]
+    for first, last in ring.held("a"):
+        assert ring.copy("a", first, last) is not None
+    assert ring.copy("a", 39, 60) is None
+
+
+def test_history_stays_while_a_writer_waits_for_room():
+    ring, sound = Ring(100, 1000, history=40), np.arange(1000, dtype=np.float32)
+    ring.begin("a")
+    writer = threading.Thread(target=ring.write_all, args=(sound, threading.Event()), daemon=True)
+    writer.start()
+    done = 0
+    while done < 1000:
+        done = ring.read(25, 5).stop
+        time.sleep(0.001)  # time for the writer to overrun
+        past = ring.copy("a", max(0, done - 40), done)
+        assert np.array_equal(past, sound[max(0, done - 40) : done])
+    writer.join(5)
+
+
+@pytest.mark.parametrize("history", [-1, 100])
+def test_a_history_fits_into_the_ring(history):
+    with pytest.raises(ValueError, match="history must be less than its capacity of 100"):
+        Ring(100, 1000, history=history)

@@ -9,24 +9,27 @@ import torch
 from export import onnx, quantize, tflite
 from export.flatbuffer import unpack
 from export.step import Step, stream
+from training.layers.network import Network
 from training.layers.streaming import StreamLayer
-from training.models.dscnn import DSCNN
+from training.models.dscnn import DSCNNSettings, dscnn
+from training.models.registry import Shape
 
 CHUNK, BANDS, CLASSES = 2, 16, 4
 KINDS = {"onnx": (onnx.write, onnx.runner, quantize.onnx), "tflite": (tflite.write, tflite.runner, quantize.tflite)}
 
 
 @pytest.fixture(scope="module")
-def model() -> DSCNN:
+def model() -> Network:
     torch.manual_seed(0)
-    network = DSCNN(CLASSES, BANDS, stem=4, stages=[(6, 2), (6, 1)], width=8, kernel=3, dilations=[1, 2], embedding=5)
+    sizes = DSCNNSettings(stem=4, stages=[(6, 2), (6, 1)], width=8, kernel=3, dilations=[1, 2], embedding=5)
+    network = dscnn(sizes, Shape(BANDS, CLASSES, 50.0))
     generator = torch.Generator().manual_seed(3)
     for name, value in network.named_buffers():
         if name.endswith("running_mean"):
             value.copy_(0.3 * torch.randn(value.shape, generator=generator))
         if name.endswith("running_var"):
             value.copy_(0.3 + torch.rand(value.shape, generator=generator))
-    network.classify.weight.data.mul_(12)  # scores that reach far from one half
+    network.head.classify.weight.data.mul_(12)  # scores that reach far from one half
     return network.eval()
 
 
@@ -43,7 +46,7 @@ def frames() -> np.ndarray:
 @pytest.fixture(scope="module")
 def truth(model, frames) -> np.ndarray:
     with torch.no_grad():
-        return torch.sigmoid(model(torch.from_numpy(frames)[None]))[0].numpy()
+        return model(torch.from_numpy(frames)[None]).frame[0].numpy()
 
 
 @pytest.fixture(scope="module")

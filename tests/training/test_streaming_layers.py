@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.layers.conv import Conv
-from training.models import build
-from training.models.dscnn import DSCNN
+from training.layers.network import Network
+from training.layers.streaming import Clock
+from training.models.dscnn import DSCNNSettings, dscnn
+from training.models.registry import Shape
 
 
 def alive(model: torch.nn.Module) -> torch.nn.Module:
@@ -26,25 +28,26 @@ def alive(model: torch.nn.Module) -> torch.nn.Module:
 
 
 @pytest.fixture(scope="module")
-def model() -> DSCNN:
+def model() -> Network:
     torch.manual_seed(0)
-    return alive(DSCNN(4, bands=16, stem=4, stages=[(6, 2), (6, 1)], width=8, dilations=[1, 3], embedding=5))
+    sizes = DSCNNSettings(stem=4, stages=[(6, 2), (6, 1)], width=8, dilations=[1, 3], embedding=5)
+    return alive(dscnn(sizes, Shape(16, 4, 50.0)))
 
 
-def steps(model: DSCNN, x: torch.Tensor, cuts: list[int]) -> torch.Tensor:
+def steps(model: Network, x: torch.Tensor, cuts: list[int]) -> torch.Tensor:
     state, out = model.init_state(), []
     for chunk in torch.split(x, cuts, dim=1):
-        logits, _, state = model.step(chunk, state)
-        out.append(logits)
+        scores, _, state = model.step(chunk, state, Clock.at())
+        out.append(scores.frame)
     return torch.cat(out, 1)
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=12))
-def test_any_chunking_gives_the_whole_clips_logits(model, cuts):
+def test_any_chunking_gives_the_whole_clips_scores(model, cuts):
     x = torch.randn(1, sum(cuts), 16, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        assert torch.allclose(steps(model, x, cuts), model(x), atol=2e-6)
+        assert torch.allclose(steps(model, x, cuts), model(x).frame, atol=2e-6)
 
 
 def test_a_change_at_frame_t_moves_nothing_before_t_and_something_at_t(model):
@@ -52,7 +55,7 @@ def test_a_change_at_frame_t_moves_nothing_before_t_and_something_at_t(model):
     changed = x.clone()
     changed[:, 17] += 1.0
     with torch.no_grad():
-        difference = (model(x) - model(changed)).abs().amax((0, 2))
+        difference = (model(x).frame - model(changed).frame).abs().amax((0, 2))
     assert difference[:17].max() == 0
     assert difference[17] > 0
 
@@ -67,7 +70,7 @@ def test_the_receptive_field_ends_exactly_where_declared(model):
     changed[:, 0] += 5.0
     reach = live.receptive_field
     with torch.no_grad():
-        difference = (live(x) - live(changed)).abs().amax((0, 2))
+        difference = (live(x).frame - live(changed).frame).abs().amax((0, 2))
     assert difference[reach:].max() == 0
     assert difference[reach - 1] > 0
 
@@ -109,19 +112,14 @@ def test_a_causal_convolution_by_hand():
 
 
 def test_the_default_network_has_at_most_150_000_parameters_and_hears_about_two_seconds():
-    network = build("dscnn", classes=10)
+    network = dscnn(DSCNNSettings(), Shape(64, 10, 50.0))
     assert sum(p.numel() for p in network.parameters()) <= 150_000
     assert 1.5 <= network.receptive_field * 0.02 <= 2.5
 
 
 def test_every_parameter_gets_a_gradient():
     torch.manual_seed(0)
-    network = build("dscnn", classes=3, bands=16, stem=4, stages=[(6, 2), (6, 1)], width=8, dilations=[1])
-    network(torch.randn(2, 30, 16)).square().mean().backward()
+    network = dscnn(DSCNNSettings(stem=4, stages=[(6, 2), (6, 1)], width=8, dilations=[1]), Shape(16, 3, 50.0))
+    network(torch.randn(2, 30, 16)).frame.square().mean().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
     assert sum(float(p.grad.abs().sum()) > 0 for p in network.parameters()) == len(list(network.parameters()))
-
-
-def test_an_unknown_model_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"model\.kind: expected one of \['dscnn'\], got 'resnet'"):
-        build("resnet")

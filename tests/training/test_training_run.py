@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,26 +15,30 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from edge.errors import ConfigError
-from training import cli, recipe, run
+from training import recipe, run
+from training.batch import Batch
+from training.commands.train import train as train_command
 from training.data import decode
-from training.data.esc10 import LABELS
-from training.losses.frame_clip import frame_clip_loss, linear_softmax
+from training.data.formats.esc import LABELS
+from training.layers.heads import Scores
+from training.losses.frame_clip import FrameClipSettings, at_rate, frame_clip, linear_softmax
+from training.procedures import Job
 from training.procedures.averaging import Averaged
-from training.procedures.fit import FitSettings, fit, schedule
-from training.train import train
+from training.procedures.fit import FitSettings, ends, fit, schedule
+from training.train import Options, train
 
 TINY = (
-    "fit.steps=4",
-    "fit.batch=4",
-    "fit.warmup=2",
-    "scenes.seconds=1.0",
+    "procedure.steps=4",
+    "procedure.batch=4",
+    "procedure.warmup=2",
+    "sampling.seconds=1.0",
     "model.stem=2",
     "model.stages=[[4, 2]]",
     "model.width=8",
     "model.dilations=[1]",
     "model.embedding=8",
     "frontend.bands.count=16",
-    "data.background=",
+    "background=",
 )
 
 
@@ -57,47 +64,105 @@ def data(tmp_path):
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(data, tmp_path):
     for name, extra in (("a", ()), ("b", ()), ("c", ("seed=2",))):
-        train(recipe.load("esc10-s", TINY + extra), data, tmp_path / name, fold=1)
+        train(recipe.load("esc10-s", TINY + extra), data, tmp_path / name, Options(1))
     a, b, c = (load_file(tmp_path / name / "weights.safetensors") for name in "abc")
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert not all(torch.equal(a[k], c[k]) for k in a)
 
 
 def test_a_run_folder_holds_its_four_files_and_loads_again(data, tmp_path):
-    metrics = train(recipe.load("esc10-s", TINY), data, tmp_path / "run", fold=2)
-    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
-        "metrics.json",
-        "recipe.toml",
-        "splits.json",
-        "weights.safetensors",
-    ]
+    metrics = train(recipe.load("esc10-s", TINY), data, tmp_path / "run", Options(2))
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == sorted(run.FILES)
     loaded = run.read(tmp_path / "run")
     assert loaded.splits["folds"] == [1, 3, 4]
-    assert all(not name.startswith("2-") for name in loaded.splits["clips"])
-    assert len(loaded.splits["clips"]) == 30
+    assert all(not name.startswith("2-") for name in loaded.splits["train"])
+    assert len(loaded.splits["train"]) == 30
     assert loaded.metrics["clip_accuracy"] == metrics["clip_accuracy"]
     assert loaded.recipe.frontend.post[0].std > 0
     assert np.sum(metrics["confusion"]) == 10
 
 
+class Tiny(torch.nn.Module):
+    """Two probabilities from three features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.norm = torch.nn.Linear(3, 8), torch.nn.BatchNorm1d(8)
+        self.drop, self.out = torch.nn.Dropout(0.5), torch.nn.Linear(8, 2)
+
+    def forward(self, x):
+        y = self.out(self.drop(self.norm(self.linear(x[:, 0]))))
+        return Scores(torch.sigmoid(y)[:, None])
+
+
+def job(model, checkpoint, **more):
+    """Learn the signs of two of three numbers."""
+
+    def draw(size, step):
+        x = torch.randn(size, 1, 3, generator=torch.Generator().manual_seed(step))
+        return Batch(x, (x[..., :2] > 0).float())
+
+    def validate(model):
+        batch = draw(64, 999)
+        return {"agreement": float(((model(batch.features).frame > 0.5) == (batch.frame > 0.5)).float().mean())}
+
+    loss = frame_clip(FrameClipSettings(clip_weight=0.0), 2)
+    return Job(model, draw, loss, checkpoint, **{"validate": validate, **more})
+
+
 def test_an_interrupted_fit_goes_on_to_the_same_curve_and_weights(tmp_path):
     def start() -> torch.nn.Module:
         torch.manual_seed(0)
-        return torch.nn.Sequential(
-            torch.nn.Linear(3, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 2)
-        )
+        return Tiny()
 
-    def draw(step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        x = torch.randn(16, 3, generator=torch.Generator().manual_seed(step))
-        return x, x[:, :2] * 2
+    settings = FitSettings(steps=40, warmup=3, batch=16, rate=0.05, validate_every=10)
+    whole = fit(settings)(job(start(), tmp_path / "whole.safetensors"))
+    fit(settings)(job(start(), tmp_path / "cut.safetensors", until=17))
+    resumed = fit(settings)(job(start(), tmp_path / "cut.safetensors"))
+    assert resumed.curve == whole.curve
+    assert resumed.figures == whole.figures
+    assert all(torch.equal(whole.weights[name], resumed.weights[name]) for name in whole.weights)
+    assert whole.curve[-1] < 0.8 * whole.curve[0]
 
-    settings = FitSettings(steps=40, warmup=3, batch=16, rate=0.05)
-    whole, curve = fit(start(), draw, torch.nn.functional.mse_loss, settings, tmp_path / "whole.safetensors")
-    fit(start(), draw, torch.nn.functional.mse_loss, settings, tmp_path / "cut.safetensors", until=17)
-    resumed, again = fit(start(), draw, torch.nn.functional.mse_loss, settings, tmp_path / "cut.safetensors")
-    assert again == curve
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-    assert curve[-1] < 0.8 * curve[0]
+
+def test_patience_ends_a_training_that_no_longer_gets_better(tmp_path):
+    looks = iter([0.5, 0.7, 0.6, 0.65, 0.6, 0.6, 0.6])
+    torch.manual_seed(0)
+    settings = FitSettings(steps=100, warmup=3, batch=16, validate_every=10, patience=3)
+    done = fit(settings)(job(Tiny(), tmp_path / "c.safetensors", validate=lambda _: {"accuracy": next(looks)}))
+    assert len(done.curve) == 50  # the best look was after 20 steps, and three more brought nothing
+    assert done.figures == {"inner": 0.7, "best_step": 20}
+
+
+def test_an_asked_for_look_without_an_inner_split_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="`validate_every` asks for an inner split; set `inner`"):
+        fit(FitSettings(validate_every=5))(job(Tiny(), tmp_path / "c", validate=None))
+
+
+def test_snapshots_are_averaged_with_equal_weights(tmp_path):
+    """The mean of the weights at the ends of the last two cycles, by hand."""
+    torch.manual_seed(0)
+    model = Tiny()
+    settings = FitSettings(steps=30, warmup=0, batch=16, cycles=3, averaging="snapshots", snapshots=2)
+    assert ends(0, 30, 3) == [10, 20, 30]
+
+    parts = []
+    for stop in (20, 30):
+        done = fit(settings)(job(model, tmp_path / "c.safetensors", until=stop))
+        parts.append(model.linear.weight.detach().clone())
+    assert torch.allclose(done.weights["linear.weight"], (parts[0] + parts[1]) / 2, atol=1e-7)
+
+
+def test_two_processes_train_together_and_one_writes(data, tmp_path):
+    command = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
+    args = ["-m", "training.cli", "esc10-s", "--data", str(data), "--out", str(tmp_path / "run"), "--fold", "1"]
+    for change in TINY:
+        args += ["--set", change]
+    env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *command, *args], capture_output=True, text=True, env=env, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("parameters") == 1
+    assert run.read(tmp_path / "run").metrics["steps"] == 4
 
 
 def test_the_schedule_rises_to_one_and_falls_to_zero():
@@ -131,26 +196,36 @@ def test_linear_softmax_by_hand():
 
 
 def test_untaught_frames_cost_nothing():
-    logits = torch.tensor([[[0.0, 5.0], [0.0, -5.0]]])
+    scores = Scores(torch.sigmoid(torch.tensor([[[0.0, 5.0], [0.0, -5.0]]])))
     targets = torch.tensor([[[1, -1], [0, -1]]])
-    assert float(frame_clip_loss(logits, targets, clip_weight=0.0)) == pytest.approx(np.log(2))
+    assert loss_of(scores, targets, 0.0) == pytest.approx(np.log(2))
 
 
 def test_a_clip_with_only_doubtful_frames_of_a_class_is_not_taught_there():
-    logits = torch.zeros(1, 2, 2)
+    scores = Scores(torch.full((1, 2, 2), 0.5))
     doubtful = torch.tensor([[[1, -1], [1, 0]]])
     certain = torch.tensor([[[1, 1], [1, 0]]])
-    frames = frame_clip_loss(logits, doubtful, 0.0)
-    clips = frame_clip_loss(logits, doubtful, 1.0) - frames
-    assert float(clips) == pytest.approx(np.log(2))
-    assert float(frame_clip_loss(logits, certain, 1.0)) == pytest.approx(2 * np.log(2))
+    clips = loss_of(scores, doubtful, 1.0) - loss_of(scores, doubtful, 0.0)
+    assert clips == pytest.approx(np.log(2))
+    assert loss_of(scores, certain, 1.0) == pytest.approx(2 * np.log(2))
+
+
+def test_scores_at_a_lower_rate_are_taught_by_the_last_of_the_frames_they_stand_for():
+    scores = Scores(torch.tensor([[[0.5], [0.5]]]))
+    assert loss_of(scores, torch.tensor([[[0], [1], [0], [-1]]]), 0.0) == pytest.approx(np.log(2))
+    assert at_rate(torch.tensor([[[0], [1], [0], [-1]]]), scores).flatten().tolist() == [1, -1]
+
+
+def loss_of(scores, targets, clip_weight):
+    settings = FrameClipSettings(clip_weight=clip_weight, smoothing=0.0)
+    return float(frame_clip(settings, targets.shape[2])(scores, Batch(torch.zeros(1, 1, 1), targets)))
 
 
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ("fit.step=5", r"recipe: Object contains unknown field `step` - at `\$\.fit`"),
-        ("fit.steps=many", r"recipe: Expected `int`, got `str` - at `\$\.fit\.steps`"),
+        ("procedure.step=5", r"recipe: `procedure` \(fit\): Object contains unknown field `step`"),
+        ("procedure.steps=many", r"recipe: `procedure` \(fit\): Expected `int`, got `str` - at `\$\.steps`"),
         ("model.kind=resnet", r"recipe: `model\.kind` must be one of dscnn, got 'resnet'"),
         ("frontend.frames.hop=0", r"front end: `frames\.hop` must be 1 sample or more, got 0"),
         ("fit", r"--set: expected key\.path=value, got 'fit'"),
@@ -182,13 +257,13 @@ def test_an_unfinished_run_is_refused(tmp_path):
 
 def test_a_checkpoint_of_another_recipe_or_fold_is_not_gone_on_with(data, tmp_path):
     chosen = recipe.load("esc10-s", TINY)
-    train(chosen, data, tmp_path / "run", fold=1)
+    train(chosen, data, tmp_path / "run", Options(1))
     done = run.read(tmp_path / "run")
     (tmp_path / "run/checkpoint.safetensors").touch()
     with pytest.raises(ConfigError, match=r"expected a checkpoint of this recipe and fold, got another one's"):
-        train(recipe.load("esc10-s", (*TINY, "seed=2")), data, tmp_path / "run", fold=1)
+        train(recipe.load("esc10-s", (*TINY, "seed=2")), data, tmp_path / "run", Options(1))
     with pytest.raises(ConfigError, match="remove the folder or choose another --out"):
-        train(chosen, data, tmp_path / "run", fold=2)
+        train(chosen, data, tmp_path / "run", Options(2))
     assert run.begin(tmp_path / "run", done.recipe, done.splits) == tmp_path / "run/checkpoint.safetensors"
 
 
@@ -196,7 +271,7 @@ def test_the_command_trains_and_says_where(data, tmp_path):
     args = ["esc10-s", "--data", str(data), "--out", str(tmp_path / "run"), "--fold", "1"]
     for change in TINY:
         args += ["--set", change]
-    done = CliRunner().invoke(cli.train, args, catch_exceptions=False)
+    done = CliRunner().invoke(train_command, args, catch_exceptions=False)
     assert done.exit_code == 0
     assert f"{tmp_path / 'run'}: parameters" in done.stdout
     assert "clip_accuracy" in done.stdout
@@ -204,5 +279,5 @@ def test_the_command_trains_and_says_where(data, tmp_path):
 
 
 def test_the_command_names_missing_data(tmp_path):
-    with pytest.raises(ConfigError, match="train: expected ESC-10's table at"):
-        CliRunner().invoke(cli.train, ["esc10-s", "--data", str(tmp_path)], catch_exceptions=False)
+    with pytest.raises(ConfigError, match="train: expected the table of ESC at"):
+        CliRunner().invoke(train_command, ["esc10-s", "--data", str(tmp_path)], catch_exceptions=False)

@@ -15,8 +15,10 @@ import soxr
 Float32 = npt.NDArray[np.float32]
 
 
-def decode(path: Path, rate: int) -> Float32:
-    """Return the file's mono mix, float32 ``[N]`` at `rate` Hz.
+def decode(path: Path, rate: int, start: int = 0, stop: int | None = None) -> Float32:
+    """Return the file's mono mix, float32 ``[N]`` at `rate` Hz, or only its samples from `start` to `stop`.
+
+    Of a file that was decoded before, no more is read than is asked for.
 
     Raises
     ------
@@ -25,7 +27,7 @@ def decode(path: Path, rate: int) -> Float32:
     """
     cached = _cache_file(path, rate)
     if cached.exists():
-        return np.load(cached)
+        return np.array(np.load(cached, mmap_mode="r")[start:stop])
     try:
         samples, source_rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
@@ -33,8 +35,9 @@ def decode(path: Path, rate: int) -> Float32:
     mono = samples.mean(axis=1)
     if source_rate != rate:
         mono = soxr.resample(mono, source_rate, rate, quality="HQ")
-    _save(cached, mono.astype(np.float32))
-    return np.load(cached)
+    mono = mono.astype(np.float32)
+    _save(cached, mono)
+    return mono[start:stop].copy()
 
 
 def _cache_file(path: Path, rate: int) -> Path:

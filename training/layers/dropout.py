@@ -8,11 +8,19 @@ from training.layers.streaming import StreamLayer
 
 
 class Dropout(StreamLayer):
-    """Whole channels dropped in training, identity otherwise."""
+    """Dropped in training, identity otherwise.
 
-    def __init__(self, rate: float) -> None:
+    Parameters
+    ----------
+    rate
+        Probability.
+    whole
+        Whether a channel is dropped for the whole clip, or single values.
+    """
+
+    def __init__(self, rate: float, *, whole: bool = True) -> None:
         super().__init__()
-        self.drop = nn.Dropout2d(rate)
+        self.drop = nn.Dropout2d(rate) if whole else nn.Dropout(rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """Whole clip."""

@@ -22,13 +22,15 @@ from training.layers.heads import (
     MeanMaxHead,
     MultiLevelAttentionHead,
 )
+from training.layers.mean_std import MeanStdHead
 from training.layers.network import Network
 from training.layers.norm import BatchNorm
 from training.layers.pooling import AveragePool, MaxPool
 from training.layers.recurrent import GRU, LSTM
 from training.layers.reshape import BandsToChannels, ChannelsToBands
 from training.layers.streaming import Branch, Identity, Residual, Sequential, StreamLayer
-from training.models.dscnn import DSCNN
+from training.models.dscnn import DSCNNSettings, dscnn
+from training.models.registry import Shape
 
 CLASSES, WINDOW = 3, 7
 
@@ -110,6 +112,7 @@ HEADS: dict[str, Callable[[int], Head]] = {
     "attention of features": lambda size: FeatureAttentionHead(size, 6, CLASSES, WINDOW),
     "attention of several levels": lambda size: MultiLevelAttentionHead(size, 5, 2, CLASSES, WINDOW),
     "mean and max": lambda size: MeanMaxHead(nn.Linear(size, CLASSES), WINDOW),
+    "mean and deviation": lambda size: MeanStdHead(nn.Linear(size, CLASSES), nn.Linear(2 * size, CLASSES), WINDOW),
     "one-frame window": lambda size: AttentionHead(nn.Linear(size, CLASSES), 1),
 }
 
@@ -149,8 +152,8 @@ def _waveform() -> Network:
 
 
 def _dscnn() -> Network:
-    model = DSCNN(CLASSES, 16, stem=4, stages=[(6, 2), (6, 1)], width=8, kernel=3, dilations=[1, 2], embedding=5)
-    return Network(model.body, model.head, model.bands)
+    sizes = DSCNNSettings(stem=4, stages=[(6, 2), (6, 1)], width=8, kernel=3, dilations=[1, 2], embedding=5)
+    return dscnn(sizes, Shape(16, CLASSES, 50.0))
 
 
 NETWORKS: dict[str, Callable[[], Network]] = {

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.layers.heads import Head, Scores
+from training.layers.heads import Head, Scores, rows
 from training.layers.streaming import Clock, State, StreamLayer, Timeline, bind, chunk, clocked
 
 
@@ -31,6 +31,10 @@ class Network(nn.Module):
         """Whole clip."""
         return self.head(self.body(features.unsqueeze(1)))
 
+    def embed(self, features: Tensor) -> Tensor:
+        """Embeddings ``[B, T', D]`` of a whole clip."""
+        return rows(self.body(features.unsqueeze(1)))
+
     def bind(self) -> Timeline:
         """Plan the streaming and return the timeline of the scores.
 
@@ -49,7 +53,12 @@ class Network(nn.Module):
         """Scores, embeddings ``[B, T', D]`` and the next state for the next frames ``[B, chunk, bands]``."""
         embedding, after = self.body.step(features.unsqueeze(1), state, clock)
         scores, pooled = self.head.step(embedding, state, clock)
-        return scores, embedding.squeeze(3).transpose(1, 2), after | pooled
+        return scores, rows(embedding), after | pooled
+
+    @property
+    def receptive_field(self) -> float:
+        """Frames of the past that a score depends on, its own among them; infinite for recurrent layers."""
+        return 1 + self.head.after.past
 
     @property
     def chunk(self) -> int:

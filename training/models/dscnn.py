@@ -11,26 +11,23 @@ features [B, T, 64]
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
-from torch import Tensor, nn
+import msgspec
+from torch import nn
 
 from training.layers.conv import Conv
 from training.layers.dropout import Dropout
-from training.layers.heads import Head, rows
-from training.layers.streaming import Clock, Residual, Sequential, State, StreamLayer, bind
+from training.layers.heads import Head
+from training.layers.network import Network
+from training.layers.streaming import Residual, Sequential, StreamLayer
+from training.models.registry import MODELS, Shape
+from training.registry import Settings
 
 
-class DSCNN(nn.Module):
-    """Frame-level multi-label network.
+class DSCNNSettings(Settings):
+    """Sizes of the network.
 
-    Parameters
+    Attributes
     ----------
-    classes
-        Number of outputs.
-    bands
-        Features per frame.
     stem
         Channels of the first convolution.
     stages
@@ -42,62 +39,32 @@ class DSCNN(nn.Module):
     embedding
         Size of the vector before the last dense layer.
     dropout
-        Before the last dense layer.
+        Before the embedding (whole channels) and behind it.
     """
 
-    def __init__(
-        self,
-        classes: int,
-        bands: int = 64,
-        stem: int = 16,
-        stages: Sequence[tuple[int, int]] = ((32, 2), (48, 2), (64, 1), (64, 2)),
-        width: int = 96,
-        kernel: int = 5,
-        dilations: Sequence[int] = (1, 2, 4, 8, 8),
-        embedding: int = 96,
-        dropout: float = 0.2,
-    ) -> None:
-        super().__init__()
-        self.bands = bands
-        layers: list[StreamLayer] = [Conv((1, stem), (3, 5), stride=(1, 2))]
-        channels, bands = stem, -(-bands // 2)
-        for out, stride in stages:
-            layers.append(_separable((channels, out), stride))
-            channels, bands = out, -(-bands // stride)
-        layers.append(Conv((channels, width), (1, bands), collapse=True))
-        layers += [Residual(_temporal(width, kernel, d)) for d in dilations]
-        layers += [Dropout(dropout), Conv((width, embedding))]
-        self.body = bind(Sequential(*layers), self.bands)
-        self.drop = nn.Dropout(dropout)
-        self.classify = nn.Linear(embedding, classes)
+    stem: int = 16
+    stages: list[tuple[int, int]] = msgspec.field(default_factory=lambda: [(32, 2), (48, 2), (64, 1), (64, 2)])
+    width: int = 96
+    kernel: int = 5
+    dilations: list[int] = msgspec.field(default_factory=lambda: [1, 2, 4, 8, 8])
+    embedding: int = 96
+    dropout: float = 0.2
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Logits ``[B, T, classes]`` of features ``[B, T, bands]``."""
-        return self.classify(self.drop(self.embed(features)))
 
-    def embed(self, features: Tensor) -> Tensor:
-        """Embeddings ``[B, T, embedding]``."""
-        return rows(self.body(_to_image(features)))
-
-    def init_state(self, batch: int = 1) -> State:
-        """Return the state before the first frame: zeros ``[B, past, bands, channels]`` by module path."""
-        return self.body.init_state(batch)
-
-    def step(self, features: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
-        """Logits, embeddings and the next state for the next frames ``[B, chunk, bands]``."""
-        y, after = self.body.step(_to_image(features), state, Clock.at())  # causal: no layer asks for the time
-        embedding = rows(y)
-        return self.classify(embedding), embedding, after
-
-    @property
-    def head(self) -> Head:
-        """The last layer as a head, which gives probabilities."""
-        return Head(self.classify)
-
-    @property
-    def receptive_field(self) -> int:
-        """Frames that a score depends on."""
-        return 1 + int(self.body.after.past)
+@MODELS.register("dscnn", DSCNNSettings)
+def dscnn(settings: DSCNNSettings, shape: Shape) -> Network:
+    """Build the network for a number of bands and classes."""
+    s, channels, bands = settings, settings.stem, -(-shape.bands // 2)
+    layers: list[StreamLayer] = [Conv((1, s.stem), (3, 5), stride=(1, 2))]
+    for out, stride in s.stages:
+        layers.append(_separable((channels, out), stride))
+        channels, bands = out, -(-bands // stride)
+    layers.append(Conv((channels, s.width), (1, bands), collapse=True))
+    layers += [Residual(_temporal(s.width, s.kernel, d)) for d in s.dilations]
+    layers += [Dropout(s.dropout), Conv((s.width, s.embedding)), Dropout(s.dropout, whole=False)]
+    network = Network(Sequential(*layers), Head(nn.Linear(s.embedding, shape.classes)), shape.bands)
+    network.bind()
+    return network
 
 
 def _separable(channels: tuple[int, int], stride: int) -> StreamLayer:
@@ -109,7 +76,3 @@ def _separable(channels: tuple[int, int], stride: int) -> StreamLayer:
 def _temporal(width: int, kernel: int, dilation: int) -> StreamLayer:
     depthwise = Conv((width, width), (kernel, 1), dilation=(dilation, 1), groups=width)
     return Sequential(depthwise, Conv((width, width)))
-
-
-def _to_image(features: Tensor) -> Tensor:
-    return features.unsqueeze(1).contiguous(memory_format=torch.channels_last)

@@ -1,112 +1,186 @@
-"""The fit loop: AdamW, a cosine schedule with warm-up, weight averaging, batches drawn ahead in a thread."""
+"""The fit loop: AdamW, cosine schedules with warm-up, averaged weights, early stopping, batches drawn ahead.
+
+rate   ╱‾╲          one cycle
+      ╱    ‾╲__
+rate   ╱‾╲  |‾╲  |‾╲      three cycles: a snapshot at the end of each, and the mean of the last ones is the result
+      ╱    ╲_|  ╲_|  ╲_
+"""
 
 from __future__ import annotations
 
+import copy
 import math
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
-import msgspec
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 
+from training.batch import Batch
 from training.procedures import checkpoint
 from training.procedures.averaging import Averaged
+from training.procedures.registry import PROCEDURES, Fitted, Job, Procedure
+from training.registry import Settings
 
-Batch = tuple[Tensor, Tensor]
-Report = Callable[[int, float, float], None]
-SAVE_EVERY = 100
+Positive = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=0)]
+WATCH_EVERY, SAVE_EVERY = 10, 100
 
 
-class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class FitSettings(Settings):
     """How long and how fast to learn.
 
     Attributes
     ----------
     steps, batch
-        Optimiser steps and scenes per step.
+        Optimiser steps and examples per step (of all processes together).
     rate, warmup, decay
         Highest learning rate, steps until it is reached, weight decay.
-    average
-        Decay of the moving average of weights; the averaged weights are the result.
-    clip_weight, smoothing
-        Of the loss.
+    cycles
+        Cosines from the highest rate to 0.
+    averaging, average
+        ``ema``: the moving average of weights with this decay is the result; ``snapshots``: the mean of the weights
+        at the ends of the last `snapshots` cycles; ``last``: the last weights.
+    validate_every, patience
+        Steps between looks at the inner split, 0 for none; looks without progress until the training stops, 0 for
+        never. With looks, the best-looking averaged weights are the result.
+    clip
+        Largest norm of a step's gradient.
     """
 
-    steps: int = 1500
-    batch: int = 32
-    rate: float = 4e-3
-    warmup: int = 100
-    decay: float = 2e-3
-    average: float = 0.995
-    clip_weight: float = 0.5
-    smoothing: float = 0.01
+    steps: Positive = 1500
+    batch: Positive = 32
+    rate: Annotated[float, Meta(gt=0)] = 4e-3
+    warmup: Count = 100
+    decay: Annotated[float, Meta(ge=0)] = 2e-3
+    cycles: Positive = 1
+    averaging: Literal["ema", "snapshots", "last"] = "ema"
+    average: Annotated[float, Meta(ge=0, lt=1)] = 0.995
+    snapshots: Positive = 3
+    validate_every: Count = 0
+    patience: Count = 0
+    clip: Annotated[float, Meta(gt=0)] = 5.0
 
 
-def fit(
-    model: nn.Module,
-    draw: Callable[[int], Batch],
-    loss: Callable[[Tensor, Tensor], Tensor],
-    settings: FitSettings,
-    resume: Path,
-    report: Report = lambda *_: None,
-    until: int | None = None,
-) -> tuple[dict[str, Tensor], list[float]]:
-    """Train and return the averaged weights and the loss of every step.
+@PROCEDURES.register("fit", FitSettings)
+def fit(settings: FitSettings) -> Procedure:
+    """Return the procedure that minimises the job's loss.
 
-    Parameters
-    ----------
-    draw
-        Batch of a step; a pure function of the step, so that a resumed training sees what it would have seen.
-    loss
-        Of logits and targets.
-    resume
-        Checkpoint, read where it exists and written every 100 steps.
-    report
-        Called with step, loss and seconds since the start, every 50 steps.
-    until
-        Stop early at this step and leave the checkpoint (for tests and interrupted work).
+    Raises
+    ------
+    ValueError
+        Validation is asked for, and nothing is held back.
     """
-    optimizer = torch.optim.AdamW(_groups(model, settings.decay), lr=settings.rate)
-    average = Averaged(model, settings.average)
-    curve = checkpoint.load(resume, model, optimizer, average) if resume.exists() else []
-    last = min(until or settings.steps, settings.steps)
-    began = time.monotonic()
-    model.train()
-    for step, (features, targets) in _ahead(draw, len(curve), last):
-        for group in optimizer.param_groups:
-            group["lr"] = settings.rate * schedule(step, settings.warmup, settings.steps)
-        value = loss(model(features), targets)
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-        optimizer.step()
-        average.update(model)
-        curve.append(float(value.detach()))
-        if step % 50 == 0 or step == last - 1:
-            report(step, curve[-1], time.monotonic() - began)
-        if (step + 1) % SAVE_EVERY == 0 or step == last - 1:
-            checkpoint.save(resume, model, optimizer, average, curve)
-    return average.state_dict(), curve
+    return lambda job: _Fit(settings, job).run()
 
 
-def schedule(step: int, warmup: int, steps: int) -> float:
-    """Share of the highest learning rate: linear to 1 over `warmup`, then half a cosine down to 0 at `steps`."""
+@dataclass
+class Best:
+    """The best look at the inner split so far."""
+
+    score: float = -math.inf
+    step: int = -1
+    weights: dict[str, Tensor] | None = None
+
+
+class _Fit:
+    def __init__(self, settings: FitSettings, job: Job) -> None:
+        if settings.validate_every and job.validate is None:
+            raise ValueError("procedure: `validate_every` asks for an inner split; set `inner` in the recipe")
+        self.settings, self.job = settings, job
+        self.model = job.compute.spread(job.model)
+        self.optimizer = torch.optim.AdamW(groups(job.model, settings.decay), lr=settings.rate)
+        self.scaler = job.compute.scaler()
+        self.average = Averaged(job.model, settings.average if settings.averaging == "ema" else 0.0)
+        self.best = Best()
+        self.curve: list[float] = []
+
+    def run(self) -> Fitted:
+        """Train to the end, or until patience is out."""
+        s, job = self.settings, self.job
+        if job.checkpoint.exists():
+            self.curve = checkpoint.load(job.checkpoint, job.model, self.optimizer, self.average, self.best)
+        last = min(job.until or s.steps, s.steps)
+        self.model.train()
+        for step, batch in ahead(lambda step: job.draw(s.batch, step), len(self.curve), last):
+            self._learn(step, batch.to(job.compute.device))
+            done = step + 1
+            looked = bool(s.validate_every) and (done % s.validate_every == 0 or done == s.steps)
+            if looked:
+                self._look(done)
+            if job.compute.leads and (done % SAVE_EVERY == 0 or done == last or looked):
+                checkpoint.save(job.checkpoint, job.model, self.optimizer, self.average, self.curve, self.best)
+            if s.patience and looked and done - self.best.step >= s.patience * s.validate_every:
+                break
+        return Fitted(self.best.weights or self.average.state_dict(), self.curve, self._figures())
+
+    def _learn(self, step: int, batch: Batch) -> None:
+        s, job = self.settings, self.job
+        rate = s.rate * schedule(step, s.warmup, s.steps, s.cycles)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with job.compute.precision():
+            scores = self.model(batch.features)
+        value = job.loss(type(scores)(*(None if t is None else t.float() for t in scores)), batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(value).backward()
+        self.scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_norm_(job.model.parameters(), s.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self._take(step)
+        self.curve.append(float(value.detach()))
+        if step % WATCH_EVERY == 0 or step + 1 == s.steps:
+            job.watch(step, {"loss": self.curve[-1], "rate": rate})
+
+    def _take(self, step: int) -> None:
+        """Average as the settings say."""
+        s = self.settings
+        if s.averaging != "snapshots":
+            self.average.update(self.job.model)
+            return
+        if step + 1 in ends(s.warmup, s.steps, s.cycles)[-s.snapshots :]:
+            self.average.snapshot(self.job.model)
+
+    def _look(self, done: int) -> None:
+        """Validate the averaged weights."""
+        model = copy.deepcopy(self.job.model)
+        if self.average.count:
+            model.load_state_dict(self.average.state_dict())
+        figures = self.job.validate(model.eval()) if self.job.validate else {}
+        score = next(iter(figures.values()))
+        if score > self.best.score:
+            self.best = Best(score, done, {k: v.detach().clone() for k, v in model.state_dict().items()})
+        self.job.watch(done, {f"inner {name}": value for name, value in figures.items()})
+
+    def _figures(self) -> dict[str, float]:
+        return {"inner": self.best.score, "best_step": self.best.step} if self.best.weights else {}
+
+
+def schedule(step: int, warmup: int, steps: int, cycles: int = 1) -> float:
+    """Share of the highest learning rate: linear to 1 over `warmup`, then `cycles` half cosines down to 0."""
     if step < warmup:
         return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
+    place = cycles * (step - warmup) / max(steps - warmup, 1)
+    return 0.5 * (1 + math.cos(math.pi * (place % 1 if place < cycles else 1.0)))
 
 
-def _groups(model: nn.Module, decay: float) -> list[dict[str, object]]:
+def ends(warmup: int, steps: int, cycles: int) -> list[int]:
+    """Steps done when each cycle of the schedule is over."""
+    return [warmup + round((steps - warmup) * k / cycles) for k in range(1, cycles + 1)]
+
+
+def groups(model: nn.Module, decay: float) -> list[dict[str, object]]:
     """Weight decay for matrices and kernels only, not for norms and biases."""
     kernels = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
     return [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def _ahead(draw: Callable[[int], Batch], first: int, last: int) -> Iterator[tuple[int, Batch]]:
+def ahead(draw: Callable[[int], Batch], first: int, last: int) -> Iterator[tuple[int, Batch]]:
     """Draw the next batch in one thread (the front end holds no GIL) while this one is learnt."""
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(draw, first) if first < last else None

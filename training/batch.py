@@ -1,0 +1,29 @@
+"""What one training step is given."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Features and what is known of them; targets are 0 … 1, and -1 where nothing is taught.
+
+    Attributes
+    ----------
+    features
+        ``[B, T, F]``.
+    frame
+        Targets of frames ``[B, T, C]``; None where nobody knows when anything sounds.
+    clip
+        Targets of clips ``[B, C]``; None leaves them to follow from the frames.
+    """
+
+    features: Tensor
+    frame: Tensor | None = None
+    clip: Tensor | None = None
+
+    def to(self, device: str) -> Batch:
+        """Return the batch on another device."""
+        return Batch(*(None if t is None else t.to(device, non_blocking=True) for t in self))

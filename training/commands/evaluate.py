@@ -1,0 +1,69 @@
+"""``wheatear evaluate``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from edge.errors import ConfigError
+from training.commands.sources import background_of, data_options, progress, table_of
+
+
+@click.command()
+@click.argument("targets", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@data_options
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for report.json, .md and PNGs.")
+@click.option("--into", type=click.Path(dir_okay=False, path_type=Path), help="File of results that gets the section.")
+@click.option("--section", help="Name of the section of --into.")
+@click.option("--title", default="", help="Title of the section; default: its name.")
+def evaluate(
+    targets: tuple[Path, ...],
+    data: Path,
+    folder: str | None,
+    kind: str | None,
+    settings: tuple[str, ...],
+    background: str | None,
+    out: Path | None,
+    into: Path | None,
+    section: str | None,
+    title: str,
+) -> None:
+    """Measure TARGETS: runs of training, in float, and model folders, every file as a device runs it.
+
+    Each is judged only by recordings that its training never saw: a run by the fold that it held out, a model by what
+    its card does not name. Runs that held out different folds are also measured together. With one model among the
+    targets, all are decided by its card's rules.
+
+    \b
+    Examples:
+      wheatear evaluate runs/esc10-s --data ../shared/data
+      wheatear evaluate runs/esc10-s-fold* edge/zoo/esc10-s --data ../shared/data --out report
+      wheatear evaluate edge/zoo/esc10-s --data ../shared/data --folder esc50 --format esc --set subset=esc50
+      wheatear evaluate runs/fold* --data ../shared/data --into docs/results.json --section esc10-s
+    """
+    from training import report
+    from training.evaluate import evaluate as measure
+
+    if bool(into) != bool(section):
+        raise ConfigError("evaluate: expected --into FILE and --section NAME together, got one of them")
+    try:
+        with progress() as tell:
+            found = measure(targets, data, table_of(folder, kind, settings), background_of(background), tell)
+    except ValueError as error:
+        raise ConfigError(f"evaluate: {error}") from None
+    found |= {"title": title or section or "", "command": command_line()}
+    click.echo(report.markdown(found))
+    if out:
+        written = report.write(out, found)
+        click.echo(f"{out}: {', '.join(path.name for path in written)}", err=True)
+    if into and section:
+        report.merge(into, section, found)
+        click.echo(f"{into}: section {section}", err=True)
+
+
+def command_line() -> str:
+    """Return the command as it was typed, for who wants the same figures."""
+    return shlex.join(["wheatear", *sys.argv[1:]]) if sys.argv[1:2] == ["evaluate"] else "wheatear evaluate"

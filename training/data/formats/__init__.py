@@ -1,0 +1,31 @@
+"""How data sets lie on disk: one module per format.
+
+`load` reads tables only, never sound: a set of two million clips opens in seconds. Whether its files can be read is
+`training.data.check`'s question.
+"""
+
+from training.data.formats import (
+    audioset,
+    composed,
+    desed,
+    esc,
+    folders,
+    fsdkaggle2018,
+    soundscapes,
+    table,
+    urbansound8k,
+)
+from training.data.formats.registry import FORMATS
+
+__all__ = [
+    "FORMATS",
+    "audioset",
+    "composed",
+    "desed",
+    "esc",
+    "folders",
+    "fsdkaggle2018",
+    "soundscapes",
+    "table",
+    "urbansound8k",
+]

@@ -1,0 +1,67 @@
+"""Procedures by their names: what turns a fresh network into a trained one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from training.batch import Batch
+from training.compute import Compute
+from training.losses.registry import Loss
+from training.registry import Registry
+
+Watch = Callable[[int, Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a procedure works on.
+
+    Attributes
+    ----------
+    model
+        The network with fresh weights.
+    draw
+        Batch of (size, step); a pure function, so that a resumed training sees what it would have seen.
+    loss
+        Of scores and batch.
+    checkpoint
+        File that is read where it exists and written now and then.
+    compute
+        Device, precision, ranks.
+    validate
+        Figures on the inner split, the first of which decides (more is better); None where nothing is held back.
+    watch
+        Called with step and figures.
+    until
+        Stop early at this step and leave the checkpoint (for tests and interrupted work).
+    fold
+        The fold held out, for procedures that look up other runs of the same fold; None without.
+    """
+
+    model: nn.Module
+    draw: Callable[[int, int], Batch]
+    loss: Loss
+    checkpoint: Path
+    compute: Compute = field(default_factory=Compute)
+    validate: Callable[[nn.Module], dict[str, float]] | None = None
+    watch: Watch = lambda *_: None
+    until: int | None = None
+    fold: int | None = None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a procedure gives: weights, loss of every step, and figures of its own for the run's metrics."""
+
+    weights: dict[str, Tensor]
+    curve: list[float]
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+Procedure = Callable[[Job], Fitted]
+PROCEDURES: Registry[Procedure] = Registry("procedure")
+"""Builders take their settings."""

@@ -1,0 +1,50 @@
+"""Samplers by their names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.frontend.spec import FrontEndSpec
+from training.batch import Batch
+from training.data.dataset import Dataset
+from training.data.shelf import Shelf
+from training.registry import Registry
+
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What samplers draw from.
+
+    Attributes
+    ----------
+    dataset
+        The training part; nothing else is ever seen.
+    background
+        Recordings of none of the classes.
+    shelf
+        Where samples are read from.
+    spec
+        Front end of the features.
+    """
+
+    dataset: Dataset
+    background: Dataset | None
+    shelf: Shelf
+    spec: FrontEndSpec
+
+
+class Sampler(Protocol):
+    """Draws batches."""
+
+    def batch(self, size: int, seed: int, step: int) -> Batch:
+        """Return a batch, a pure function of its arguments: a resumed training sees what it would have seen."""
+
+
+SAMPLERS: Registry[Sampler] = Registry("sampling")
+"""Builders take their settings and a `Material`."""

@@ -1,0 +1,39 @@
+"""Scores of whole recordings by a network as it was trained: offline, in float."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from edge.frontend.stream import FrontEnd
+from training.losses.frame_clip import pooled
+
+Float32 = npt.NDArray[np.float32]
+
+
+class Scored(NamedTuple):
+    """Probabilities of one recording: frames ``[T, C]`` and the whole of it ``[C]``."""
+
+    frame: Float32
+    clip: Float32
+
+
+@torch.no_grad()
+def scored(model: nn.Module, front_end: FrontEnd, samples: Float32) -> Scored:
+    """Score one recording; the model should be in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        The recording is shorter than one frame.
+    """
+    frames = front_end.transform(samples)
+    if not len(frames):
+        raise ValueError(f"expected a recording of at least {front_end.spec.frames.window} samples, got {len(samples)}")
+    device = next(model.parameters()).device
+    scores = model(torch.from_numpy(frames)[None].to(device))
+    return Scored(scores.frame[0].float().cpu().numpy(), pooled(scores)[0].float().cpu().numpy())
