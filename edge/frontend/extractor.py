@@ -50,6 +50,10 @@ class Extractor:
     ----------
     width
         The width in use.
+    push
+        ``push(samples) → frames [T, F]``: the frames that these samples complete, float32 (full scale ±1) or int16
+        ``[N]``. They are valid until the next push, which may write over them. It is an attribute, not a method, for
+        it has to be called without any Python in between; see `edge.frontend.entry`.
 
     Raises
     ------
@@ -64,7 +68,8 @@ class Extractor:
         self._kernel = self._make()
         self._idle: list[Any] = []  # kernels that `transform` has used
         self.width = self._kernel.width
-        self._push, self._counts, self._buffer = self._kernel.push, self._kernel.counts, self._kernel.buffer
+        self._counts, self._buffer = self._kernel.counts, self._kernel.buffer
+        self.push: Callable[[Samples], Float32] = self._kernel.method(self._pushed)
         self._read = memoryview(self._counts)  # gives Python's own integers, and sooner
         self.reset()
 
@@ -76,17 +81,6 @@ class Extractor:
     def reset(self, skip: int = 0) -> None:
         """Forget all samples; the next frame begins `skip` samples from here, or −`skip` samples of silence ago."""
         _begin(self._kernel, skip)
-
-    def push(self, samples: Samples) -> Float32:
-        """Frames that these samples complete, ``[T, F]``: valid until the next push, which may write over them.
-
-        Parameters
-        ----------
-        samples
-            float32 (full scale ±1) or int16, ``[N]``.
-        """
-        frames = self._push(samples)
-        return self._pushed(samples) if frames is None else frames
 
     def _pushed(self, samples: Samples) -> Float32:
         """The long way: many samples, or an array that is not just what a kernel takes."""

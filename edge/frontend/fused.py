@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -292,8 +293,6 @@ class Kernel:
     ----------
     counts, buffer
         What is carried, views of the memory.
-    push
-        The method of `edge.frontend.entry`.
     """
 
     def __init__(self, call: Any, layout: Layout, table: Float32) -> None:
@@ -301,10 +300,13 @@ class Kernel:
         memory = _aligned(table)
         self.counts = memory[: 2 * buffer.COUNTS].view(np.int64)
         self.buffer = memory[layout.offsets()["samples"] :]
-        out, views = buffer.views(layout.count)
-        self.push = entry.method(self.counts, self._call.address, buffer.ROWS * layout.hop, views)
-        self._memory, self._target = memory.ctypes.data, out.ctypes.data
-        self.counts[buffer.TARGET] = self._target
+        self._memory, self._layout, self._target = memory.ctypes.data, layout, 0
+
+    def method(self, otherwise: Callable[[Any], Float32]) -> Callable[[Any], Float32]:
+        """What pushes a few hops, into views made beforehand; `otherwise` takes the rest."""
+        out, views = buffer.views(self._layout.count)
+        self._target = self.counts[buffer.TARGET] = out.ctypes.data
+        return entry.method(self.counts, self._call.address, buffer.ROWS * self._layout.hop, views, otherwise)
 
     def run(self, samples: Samples, out: Float32) -> int:
         """Frames into the first rows of `out`, without the GIL; how many."""

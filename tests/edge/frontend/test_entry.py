@@ -43,6 +43,19 @@ def unaligned(x):
     return view
 
 
+@pytest.fixture
+def long_way(monkeypatch):
+    """What went the long way."""
+    taken, pushed = [], Extractor._pushed
+
+    def seen(self, samples):
+        taken.append(samples)
+        return pushed(self, samples)
+
+    monkeypatch.setattr(Extractor, "_pushed", seen)
+    return taken
+
+
 SHORT_WAY = {"as it is": lambda x: x, "read only": read_only, "copied": np.copy}
 LONG_WAY = {
     "strided": strided,
@@ -56,30 +69,36 @@ LONG_WAY = {
 
 @pytest.mark.parametrize("samples", [SOUND, SHORTS], ids=["float32", "int16"])
 @pytest.mark.parametrize("name", [*SHORT_WAY, *LONG_WAY])
-def test_any_array_of_samples_gives_the_same_frames(name, samples):
+def test_any_array_of_samples_gives_the_same_frames(name, samples, long_way):
     if name == "of another type" and samples is SHORTS:
         pytest.skip("numbers of another type than int16 are full scale at 1")
     extractor = Extractor(SPEC)
     change = (SHORT_WAY | LONG_WAY)[name]
-    assert (extractor._push(change(samples)) is None) == (name in LONG_WAY)
-    extractor.reset()
     got = extractor.push(change(samples)).copy()
+    assert len(long_way) == (name in LONG_WAY)
     extractor.reset()
     np.testing.assert_array_equal(got, extractor.push(samples))
     assert len(got) == 2
 
 
 @pytest.mark.parametrize("what", [None, 3, "sound", [0.0] * 96, SOUND.tobytes()])
-def test_what_is_no_array_is_not_taken(what):
-    assert Extractor(SPEC)._push(what) is None
+def test_what_is_no_array_raises_in_python(what):
+    with pytest.raises(AttributeError, match="has no attribute 'size'"):
+        Extractor(SPEC).push(what)
 
 
-def test_where_arrays_look_otherwise_all_samples_go_the_long_way(monkeypatch):
+def test_many_samples_go_the_long_way(long_way):
+    extractor = Extractor(SPEC)
+    assert len(extractor.push(np.tile(SOUND, 9))) == (9 * 96 - 64) // 32 + 1
+    assert len(long_way) == 1
+
+
+def test_where_arrays_look_otherwise_all_samples_go_the_long_way(monkeypatch, long_way):
     want = Extractor(SPEC).push(SOUND).copy()
     monkeypatch.setattr(entry, "usable", lambda: False)
     extractor = Extractor(SPEC)
-    assert extractor._push(SOUND) is None
     np.testing.assert_array_equal(extractor.push(SOUND), want)
+    assert len(long_way) == 1
 
 
 def test_arrays_lie_as_expected():
@@ -88,7 +107,7 @@ def test_arrays_lie_as_expected():
 
 def test_the_method_keeps_what_it_needs_and_lets_go_of_the_rest():
     extractor = Extractor(SPEC)
-    push = extractor._push
+    push = extractor.push
     want = extractor.push(SOUND).copy()
     extractor.reset()
     del extractor
