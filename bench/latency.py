@@ -162,14 +162,9 @@ def sound(options: Options) -> tuple[Float32, int, list[Truth]]:
 
 
 def _play(streams: Sequence[rig.Stream], submit: Callable[[Event], object]) -> None:
-    try:
+    with rig.playing(streams, submit):
         for stream in streams:
-            stream.start(submit)
-        for stream in streams:
-            stream.wait()
-    finally:
-        for stream in streams:
-            stream.close()
+            stream.ended.wait()
 
 
 def identity(event: Event) -> tuple[str | None, str, int]:

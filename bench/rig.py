@@ -25,7 +25,6 @@ import numpy as np
 
 from edge.blocks import AudioBlock, Event, Float32
 from edge.clock import SECOND, SampleClock, SystemClock
-from edge.daemon import RING_SECONDS, follow
 from edge.decode.decoder import Detection
 from edge.decode.event import EventMaker
 from edge.errors import WireError
@@ -37,6 +36,9 @@ from edge.publish.replay import ReplayServer
 from edge.publish.zeromq import Publisher, replay_endpoint
 from edge.ring import Ring
 from edge.sources.base import Feed, ThreadSource
+from edge.supervise.capture import RING_SECONDS
+from edge.supervise.stream import BLOCK_SECONDS
+from edge.supervise.worker import Worker
 
 STAGES = ("source", "ring", "front end", "engine", "decoder", "journal", "publisher", "socket")
 Key = tuple[str, str, str]  # stream, id, type
@@ -177,43 +179,83 @@ class StampedPublisher(Publisher):
 
 
 class Stream:
-    """One microphone's way into the outbox."""
+    """One microphone's way into the outbox, served by the worker of its model as in the daemon."""
 
     def __init__(self, name: str, model: Model, stamps: Stamps, source: PacedSource) -> None:
         self.name, self.source = name, source
-        clock = SampleClock(source.rate)
-        self.ring = Ring(RING_SECONDS * source.rate, source.rate)
-        maker = EventMaker("bench", name, model.id, source.rate, clock)
-        self.pipeline = StampedPipeline(model, maker, stamps)
-        self.stop = threading.Event()
-        self._clock = clock
-        self._thread: threading.Thread | None = None
-
-    def start(self, submit: Callable[[Event], object]) -> None:
-        """Listen, in a thread, until the source ends or `stop` is set."""
-        self.source.open()
-        self.source.start(self.ring, SystemClock(), self._clock)
-        self._thread = threading.Thread(
-            target=follow, args=(self.ring, self.pipeline, submit, self.stop), name=f"stream {self.name}"
+        self.pipeline = StampedPipeline(
+            model, EventMaker("bench", name, model.id, source.rate, SampleClock(source.rate)), stamps
         )
-        self._thread.start()
+        self.ended = threading.Event()
+        self.error: Exception | None = None
+        self.ring = Ring(round(RING_SECONDS * source.rate), source.rate)
 
-    def wait(self) -> None:
-        """Wait for the end."""
-        if self._thread is not None:
-            self._thread.join()
+    def start(self, submit: Callable[[Event], object], worker: Worker) -> None:
+        """Play, until the source ends or `close` is called."""
+        self._submit = submit
+        self.ring = Ring(self.ring.capacity, self.ring.rate, worker.wake)
+        self.source.open()
+        worker.add(self)
+        self.source.start(self.ring, SystemClock(), self.pipeline.maker.clock)
 
-    def close(self) -> None:
-        """End at once."""
-        self.stop.set()
-        self.source.close()
-        self.wait()
+    def step(self) -> bool:
+        """Hear what has come."""
+        block = self.ring.poll(round(BLOCK_SECONDS * self.ring.rate))
+        if block is not None:
+            for event in self.pipeline.push(block):
+                self._submit(event)
+        elif self.ring.ended:
+            self.ended.set()
+        return block is not None
+
+    def crashed(self, error: Exception) -> None:
+        """A measurement that fails has no figure."""
+        self.error = error
+        self.ended.set()
+
+    def stop(self, _reason: str = "stop") -> None:
+        """Hear nothing more."""
+        self.ended.set()
 
     @property
     def backlog(self) -> float:
         """Seconds of sound that are due and that the pipeline has not taken yet."""
         due = min((now() - self.source.begin_ns) / SECOND, (self.source.frames or 0) / self.source.rate)
         return max(0.0, due - self.pipeline.position[1] / self.source.rate)
+
+
+@contextmanager
+def playing(streams: Sequence[Stream], submit: Callable[[Event], object]) -> Iterator[None]:
+    """All streams, served by one worker; they are ended with the block.
+
+    Raises
+    ------
+    Exception
+        What went wrong in a stream.
+    """
+    worker = Worker("bench")
+    worker.start()
+    try:
+        for stream in streams:
+            stream.start(submit, worker)
+        yield
+    finally:
+        for stream in streams:
+            stream.source.close()
+        worker.stop()
+    for stream in streams:
+        if stream.error is not None:
+            raise stream.error
+
+
+def follow(ring: Ring, pipeline: Pipeline, submit: Callable[[Event], object]) -> None:
+    """Submit the events of what `ring` holds, as soon as it comes, until it ends."""
+    limit = round(BLOCK_SECONDS * ring.rate)
+    while not ring.ended:
+        block = ring.read(limit, timeout=0.2)
+        if block is not None:
+            for event in pipeline.push(block):
+                submit(event)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +24,6 @@ from bench.rig import PacedSource, Stamps
 from bench.scene import busy_scene
 from edge.blocks import AudioBlock, Event, Float32
 from edge.clock import SECOND, SampleClock, SystemClock
-from edge.daemon import RING_SECONDS, follow
 from edge.decode.event import EventMaker
 from edge.demo import RATE
 from edge.inference import store
@@ -122,11 +120,11 @@ def hear(model: Model, path: Path) -> list[Event]:
     source, events = SoundFileSource(path), list[Event]()
     source.open()
     clock = SampleClock(source.rate)
-    ring = Ring(RING_SECONDS * source.rate, source.rate)
+    ring = Ring(round(rig.RING_SECONDS * source.rate), source.rate)
     pipeline = Pipeline(model, EventMaker("bench", "file", model.id, source.rate, clock))
     source.start(ring, SystemClock(), clock)
     try:
-        follow(ring, pipeline, events.append, threading.Event())
+        rig.follow(ring, pipeline, events.append)
     finally:
         source.close()
     return events + pipeline.flush("stop")
@@ -225,11 +223,6 @@ def keeps_up(model: Model, count: int, seconds: float, block_s: float) -> bool:
             )
             for i, name in enumerate(names)
         ]
-        try:
-            for stream in streams:
-                stream.start(box.submit)
+        with rig.playing(streams, box.submit):
             time.sleep(max(0.0, (begin - rig.now()) / SECOND + 1.0 + seconds))
             return all(stream.backlog <= KEEPS_UP_S + block_s and not stream.ring.lost for stream in streams)
-        finally:
-            for stream in streams:
-                stream.close()

@@ -18,6 +18,8 @@ COMMANDS = {
     "run": "edge.commands.run:run",
     "listen": "edge.commands.listen:listen",
     "devices": "edge.commands.devices:devices",
+    "config": "edge.commands.config:config",
+    "warm": "edge.commands.warm:warm",
     "models": "edge.commands.models:models",
     "schema": "edge.commands.schema:schema",
     "demo": "edge.commands.demo:demo",

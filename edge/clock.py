@@ -50,6 +50,9 @@ class Clock(Protocol):
     def utc_ns(self) -> int:
         """Nanoseconds since 1970-01-01 UTC."""
 
+    def suspended_ns(self) -> int:
+        """Nanoseconds that the machine has slept since it was started; `monotonic_ns` leaves them out."""
+
     def entropy(self, count: int) -> bytes:
         """`count` random bytes, for names."""
 
@@ -64,6 +67,12 @@ class SystemClock:
     def utc_ns(self) -> int:
         """Nanoseconds since 1970-01-01 UTC, as far as the system knows."""
         return time.time_ns()
+
+    def suspended_ns(self) -> int:
+        """Nanoseconds asleep; 0 where the system does not tell."""
+        if not hasattr(time, "CLOCK_BOOTTIME"):
+            return 0
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
     def entropy(self, count: int) -> bytes:
         """`count` bytes from the system's generator."""
@@ -81,7 +90,7 @@ class ManualClock:
 
     def __init__(self, utc_ns: int = 1_700_000_000 * SECOND) -> None:
         self._start = utc_ns
-        self._elapsed = 0
+        self._elapsed = self._stepped = self._slept = 0
         self._draws = 0
 
     def advance(self, ns: int) -> None:
@@ -90,13 +99,25 @@ class ManualClock:
             raise ValueError(f"time cannot run back by {ns} ns")
         self._elapsed += ns
 
+    def step(self, ns: int) -> None:
+        """Set the time of day forward or back by `ns`, as an administrator or an NTP client does."""
+        self._stepped += ns
+
+    def suspend(self, ns: int) -> None:
+        """Let the machine sleep for `ns`."""
+        self._slept += ns
+
     def monotonic_ns(self) -> int:
         """Nanoseconds advanced so far."""
         return self._elapsed
 
     def utc_ns(self) -> int:
-        """Start and nanoseconds advanced so far."""
-        return self._start + self._elapsed
+        """Start, and nanoseconds advanced, slept and stepped so far."""
+        return self._start + self._elapsed + self._slept + self._stepped
+
+    def suspended_ns(self) -> int:
+        """Nanoseconds slept so far."""
+        return self._slept
 
     def entropy(self, count: int) -> bytes:
         """`count` bytes that depend only on how often they were asked for."""

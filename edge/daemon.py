@@ -1,100 +1,171 @@
-"""From a source to published events until it ends or is told to: the only file that knows all parts."""
+"""The daemon: streams on one side, journal and publishers on the other, and who keeps an eye on them."""
 
 from __future__ import annotations
 
 import logging
-import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-import msgspec
-
-from edge.blocks import Event, EventType
+from edge.blocks import Event
 from edge.clock import Clock, SampleClock, SystemClock
 from edge.config import Config
-from edge.decode.event import EventMaker
-from edge.errors import SourceError
-from edge.inference.model import Model
-from edge.pipeline import Pipeline
+from edge.decode.event import EventMaker, interrupted
+from edge.ids import uuid7
+from edge.notify import Notifier
 from edge.publish.journal import Journal
-from edge.publish.outbox import Outbox
+from edge.publish.outbox import DEVICE_STREAM, Outbox
 from edge.publish.replay import ReplayServer
 from edge.publish.zeromq import Publisher
-from edge.ring import Ring
-from edge.sources.base import Source
+from edge.sources.base import Channels, Source
+from edge.status import DeviceStatus
+from edge.supervise.capture import Key
+from edge.supervise.reload import reload
+from edge.supervise.supervisor import Supervisor
+from edge.tap import Tap
 
 log = logging.getLogger(__name__)
 
-RING_SECONDS = 10
-BLOCK_SECONDS = 1.0  # at most: live, a block is what has come; of a file, larger blocks cost less
-LONGEST_WAIT_S = 30.0
+TICK_S = 0.5
+START_S = 300.0  # what compiling may take on the smallest board
 
 
 class Daemon:
-    """Runs one stream.
+    """Runs all streams of a configuration.
 
     Parameters
     ----------
     config
         What to run.
-    make_source
-        Makes the source afresh, at the start and at every reconnection; takes the model's rate in Hz.
     publish
         Journal and publish events; otherwise they are only shown.
     show
         Called with each event in the moment it is published.
     linger
-        Seconds for which past events can still be asked for after the source has ended.
+        Seconds for which past events can still be asked for after all sources have ended.
     clock
         The time of day; injected by tests and replays.
+    make_source
+        Makes the source of a capture: its key, its channels, the rate in Hz that is wanted.
+    read
+        Reads the configuration again, for `reload`.
+    patient
+        Wait for live sources that are not there at the start.
+    make_tap
+        Makes who looks on a stream, by its name.
 
     Attributes
     ----------
+    status
+        How the device is.
     ended
-        Set when the source has ended and all its events were handed over.
+        Set when the sources have ended and all their events were handed over.
     """
 
     def __init__(
         self,
         config: Config,
-        make_source: Callable[[int], Source],
         publish: bool,
         show: Callable[[Event], None],
         linger: float = 0.0,
         clock: Clock | None = None,
+        make_source: Callable[[Key, Channels, int], Source] | None = None,
+        read: Callable[[], Config] | None = None,
+        patient: bool = False,
+        make_tap: Callable[[str], Tap | None] = lambda _: None,
     ) -> None:
         self.config = config
-        self._make_source = make_source
-        self._publish = publish
-        self._show = show
-        self._linger = linger
-        self._clock = clock or SystemClock()
-        self._stop = threading.Event()
+        self.status = DeviceStatus(config.device_name)
         self.ended = threading.Event()
+        self._publish, self._show, self._linger = publish, show, linger
+        self._clock = clock or SystemClock()
+        self._read = read
+        self._notifier = Notifier()
+        self._submit: Callable[[Event], object] = show
+        self._supervisor = Supervisor(
+            config,
+            self.status,
+            make_source or open_source,
+            self._hand_over,
+            self._clock,
+            patient or self._notifier.listened_to,
+            make_tap,
+        )
+        self._stop, self._wake = threading.Event(), threading.Event()
+        self._asked = threading.Event()
+        self._reloader: threading.Thread | None = None
+        self._maker = EventMaker(config.device_name, DEVICE_STREAM, "", 1000, SampleClock(1000))
+        self._epoch, self._began = uuid7(self._clock), self._clock.monotonic_ns()
 
     def stop(self) -> None:
         """End the run: open events are ended, the journal is closed."""
         self._stop.set()
+        self._wake.set()
+
+    def reload(self) -> None:
+        """Read the configuration again and run it; streams that it does not change lose nothing."""
+        self._asked.set()
+        self._wake.set()
 
     def run(self) -> None:
-        """Listen until the source ends or `stop` is called.
+        """Listen until all sources end or `stop` is called.
 
         Raises
         ------
         WheatearError
             Model, source, journal or socket cannot be had; bad input, after all that could be heard was reported.
         """
-        model = Model.load(self.config.model, self.config.engine or None, self.config.precision or None)
-        source = self._make_source(model.card.input.rate)
-        source.open()
+        self._notifier.extend_start(START_S, "loading models, compiling where the cache is cold")
+        supervisor = self._supervisor
         try:
+            supervisor.prepare()
             with self._outbox() as submit:
-                self._listen(model, source, submit)
+                self._submit = submit
+                supervisor.begin()
+                self._notifier.ready()
+                self._watch()
+                self._notifier.stopping()
+                supervisor.stop()
                 self.ended.set()
                 self._stop.wait(self._linger)
         finally:
-            source.close()
+            supervisor.stop()
+        supervisor.outcome()
+
+    def _watch(self) -> None:
+        """Keep an eye on the streams, and on what is asked for, until the end."""
+        while not (self._stop.is_set() or self._supervisor.over):
+            if self._supervisor.well:
+                self._notifier.alive()
+            if self._asked.is_set() and not (self._reloader and self._reloader.is_alive()):
+                self._asked.clear()
+                self._reloader = threading.Thread(target=self._reload, name="reload", daemon=True)
+                self._reloader.start()
+            self._wake.wait(TICK_S)
+            self._wake.clear()
+        if self._reloader:
+            self._reloader.join()
+
+    def _reload(self) -> None:
+        if self._read is None:
+            self._say(False, "there is no configuration file to read again: give one with --config")
+            return
+        self._notifier.reloading()
+        self._notifier.extend_start(START_S, "compiling for the new configuration")
+        reload(self._read, self._supervisor, self._say)
+        self.config = self._supervisor.config
+        self._notifier.ready()
+
+    def _say(self, well: bool, reason: str) -> None:
+        """A health event of the device itself; its stream counts milliseconds."""
+        log.log(logging.INFO if well else logging.ERROR, "%s", reason)
+        elapsed = (self._clock.monotonic_ns() - self._began) // 1_000_000
+        self._hand_over(
+            self._maker.notice("health", self._epoch, elapsed, reason=reason, fault="configuration", active=not well)
+        )
+
+    def _hand_over(self, event: Event) -> None:
+        self._submit(event)
 
     @contextmanager
     def _outbox(self) -> Iterator[Callable[[Event], object]]:
@@ -109,92 +180,32 @@ class Daemon:
                 publisher = Publisher(to.events, config.device_name, to.allow_remote)
                 opened.callback(publisher.close)
                 stack.enter_context(ReplayServer(config.journal_path, to.replay, to.allow_remote))
-                interrupted = journal.open_events(config.stream_name)
+                open_events = [event for name in journal.streams() for event in journal.open_events(name)]
                 opened.pop_all()  # the outbox takes them over
             outbox = stack.enter_context(
                 Outbox(
                     journal,
                     publisher,
-                    streams=[config.stream_name],
+                    streams=config.stream_names,
                     on_published=self._show,
                     keep=config.journal.keep,
                 )
             )
-            for event in interrupted:
-                outbox.submit(_interrupted(event))
+            for event in open_events:
+                outbox.submit(interrupted(event))
             yield outbox.submit
 
-    def _listen(self, model: Model, source: Source, submit: Callable[[Event], object]) -> None:
-        """Hear the source; where a live one is lost, say so, wait for it, and say that it is back."""
-        while True:
-            try:
-                self._hear(model, source, submit)
-                return
-            except SourceError as error:
-                if not source.reconnects or self._stop.is_set():
-                    raise
-                log.warning("%s", error)
-                submit(self._notice("lost", str(error)))
-            finally:
-                source.close()
-            found = self._reopen(model.card.input.rate)
-            if found is None:
-                return
-            source = found
-            submit(self._notice("resumed", f"{source.name} is back"))
 
-    def _reopen(self, rate: int) -> Source | None:
-        """The source again, as soon as it can be opened; None when told to stop."""
-        wait = 1.0
-        while not self._stop.wait(wait * random.uniform(0.5, 1.0)):  # noqa: S311  # jitter is no secret
-            source = self._make_source(rate)
-            try:
-                source.open()
-                return source
-            except SourceError as error:
-                wait = min(2 * wait, LONGEST_WAIT_S)
-                log.warning("%s; trying again within %g s", error, wait)
-        return None
+def open_source(key: Key, channels: Channels, rate: int) -> Source:
+    """The source that a configuration names."""
+    from edge.config.secrets import reveal
+    from edge.sources.parse import make_source
 
-    def _hear(self, model: Model, source: Source, submit: Callable[[Event], object]) -> None:
-        """Run the pipeline on a source until it ends; whatever ends it, open events are ended first."""
-        config = self.config
-        clock = SampleClock(source.rate)
-        self._maker = EventMaker(config.device_name, config.stream_name, model.id, source.rate, clock)
-        ring = Ring(RING_SECONDS * source.rate, source.rate)
-        pipeline = Pipeline(model, self._maker, config.rules(model.card.decode))
-        reason = "gap"
-        source.start(ring, self._clock, clock)
-        try:
-            follow(ring, pipeline, submit, self._stop)
-            reason = "stop"
-        finally:
-            source.close()
-            for event in pipeline.flush(reason):
-                submit(event)
-            self._position = pipeline.position
-        if source.bad_samples:
-            raise SourceError(
-                f"{source.name}: {source.bad_samples} samples were not numbers (the first is sample "
-                f"{source.first_bad}) and were heard as silence; expected finite samples: write the file again"
-            )
-
-    def _notice(self, kind: EventType, reason: str) -> Event:
-        return self._maker.notice(kind, *self._position, reason=reason)
-
-
-def follow(ring: Ring, pipeline: Pipeline, submit: Callable[[Event], object], stop: threading.Event) -> None:
-    """Submit the events of what `ring` holds, as soon as it comes, until it ends or `stop` is set."""
-    limit = max(1, round(BLOCK_SECONDS * ring.rate))
-    while not stop.is_set():
-        block = ring.read(limit, timeout=0.2)
-        if block is not None:
-            for event in pipeline.push(block):
-                submit(event)
-        elif ring.ended:
-            return
-
-
-def _interrupted(event: Event) -> Event:
-    """The end of an event that was open when the daemon was killed."""
-    return msgspec.structs.replace(event, type="end", seq=0, reason="interrupted", offset_sample=None, offset_s=None)
+    return make_source(
+        reveal(key.source),
+        rate_hint=rate,
+        pcm=key.pcm or None,
+        realtime=key.realtime,
+        channel=channels,
+        start=key.start or None,
+    )

@@ -7,6 +7,8 @@ WheatearError
 ├── SourceError       no sound can be had from where it was asked for
 ├── EngineError       an inference runtime is missing, or refused a graph
 ├── JournalError      the journal cannot be opened, read or written
+├── StoppedError      nothing is left to run
+├── ClipError         a clip cannot be kept
 └── WireError         a socket cannot be bound, reached or understood
 
 A message says what was expected, what came, where, and what to do. The CLI prints it as one line and exits with
@@ -46,5 +48,15 @@ class JournalError(WheatearError):
     """The journal cannot be opened, read or written."""
 
 
+class ClipError(WheatearError):
+    """A clip cannot be kept."""
+
+
 class WireError(WheatearError):
     """A socket cannot be bound, reached or understood."""
+
+
+class StoppedError(WheatearError):
+    """Nothing is left to run: a stream failed again and again, or several ended with errors."""
+
+    exit_code = 1

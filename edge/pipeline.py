@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from edge.blocks import AudioBlock, Event
+from collections.abc import Callable
+
+from edge.blocks import AudioBlock, Event, ScoreBlock
 from edge.decode.decoder import Decoder, Detection
 from edge.decode.event import EventMaker
 from edge.frontend.stream import FrontEnd, Waveform
@@ -22,10 +24,19 @@ class Pipeline:
         Makes this stream's events; its rate is the source's.
     rules
         Decision rules; the model card's where None.
+    on_scores
+        Called with each block of scores before the decoder sees it.
     """
 
-    def __init__(self, model: Model, maker: EventMaker, rules: Decode | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        maker: EventMaker,
+        rules: Decode | None = None,
+        on_scores: Callable[[ScoreBlock], None] | None = None,
+    ) -> None:
         self.maker = maker
+        self._on_scores = on_scores
         self._resampler = Resampler(maker.rate, model.card.input.rate, model.spec.resampler if model.spec else "HQ")
         self._front = FrontEnd(model.spec) if model.spec else Waveform(model.card.input.rate)
         self._scorer = model.stream()
@@ -54,9 +65,11 @@ class Pipeline:
         if not self._epoch:
             return []
         found = self._detect(self._resampler.flush())
-        found += self._decoder.push(self._scorer.push(self._front.flush()))
-        found += self._decoder.push(self._scorer.flush())
-        return self._events(found + self._decoder.flush(reason))
+        found += self._decide(self._scorer.push(self._front.flush()))
+        found += self._decide(self._scorer.flush())
+        events = self._events(found + self._decoder.flush(reason))
+        self._epoch = ""  # a second flush has nothing to say
+        return events
 
     def _reset(self, epoch: str, start: int) -> None:
         self._epoch, self._next = epoch, start
@@ -72,7 +85,12 @@ class Pipeline:
 
     def _detect(self, block: AudioBlock) -> list[Detection]:
         features = self._front.push(block)
-        return self._decoder.push(self._scorer.push(features)) if len(features.frames) else []
+        return self._decide(self._scorer.push(features)) if len(features.frames) else []
+
+    def _decide(self, scores: ScoreBlock) -> list[Detection]:
+        if self._on_scores and len(scores.scores):
+            self._on_scores(scores)
+        return self._decoder.push(scores)
 
     def _events(self, found: list[Detection]) -> list[Event]:
         return [self.maker.detection(self._epoch, detection, self._resampler.rate) for detection in found]

@@ -16,6 +16,7 @@ import threading
 import time
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numba
@@ -145,6 +146,10 @@ class Ring:
         Samples held.
     rate
         Samples per second; goes into the blocks.
+    written
+        Set at each write and at the end; a consumer of many rings gives them one to wait for. Only `read` clears it.
+    history
+        Samples already read that `write_all` leaves in place, for `copy`.
 
     Attributes
     ----------
@@ -154,11 +159,16 @@ class Ring:
         Samples lost so far, as the consumer has seen: overwritten ones and those that the source reported.
     """
 
-    def __init__(self, capacity: int, rate: int) -> None:
+    def __init__(
+        self, capacity: int, rate: int, written: threading.Event | None = None, *, history: int = 0
+    ) -> None:
         if capacity < 1 or rate < 1:
             raise ValueError(f"a ring needs a capacity and a rate of 1 or more, got {capacity} and {rate}")
+        if not 0 <= history < capacity:
+            raise ValueError(f"a ring's history must be less than its capacity of {capacity}, got {history}")
         self.rate = rate
         self.capacity = capacity
+        self._room_for_unread = capacity - history
         self.overruns = 0
         self.lost = 0
         self._buffer: Float32 = np.zeros(capacity, np.float32)
@@ -167,7 +177,7 @@ class Ring:
         self._told = Mark(0, "", 0, 0, 0)  # the mark of the block that the consumer got last
         self._error: WheatearError | None = None
         self._closed = False
-        self._written = threading.Event()
+        self._written = written or threading.Event()
         self._room = threading.Event()
 
     # Producer
@@ -209,11 +219,11 @@ class Ring:
         done = 0
         while done < len(samples):
             self._room.clear()
-            room = self.capacity - (_get(self._cells, WRITE) - _get(self._cells, READ))
+            room = self._room_for_unread - (_get(self._cells, WRITE) - _get(self._cells, READ))
             if room > 0:
                 self.write(samples[done : done + room])
                 done += room
-            elif stop.is_set():
+            elif stop.is_set() or self._closed:  # nobody wants the rest
                 return False
             else:
                 self._room.wait(POLL_S)
@@ -232,6 +242,26 @@ class Ring:
     def ended(self) -> bool:
         """Closed and all read."""
         return self._closed and _get(self._cells, READ) == _get(self._cells, WRITE) and not self._owes()
+
+    @property
+    def waiting(self) -> int:
+        """Samples written and not read; more than the capacity where some are overwritten."""
+        return int(_get(self._cells, WRITE) - _get(self._cells, READ))
+
+    @property
+    def closed(self) -> bool:
+        """Nothing follows what is in it."""
+        return self._closed
+
+    def poll(self, limit: int) -> AudioBlock | None:
+        """Return the next samples, None where there are none; like `read`, without waiting."""
+        closed = self._closed  # looked at before the samples, else the last ones could be missed
+        block = self._take(limit) or (self._last_loss() if closed else None)
+        if block is not None:
+            self._room.set()
+        elif closed and self._error is not None:
+            raise self._error
+        return block
 
     def read(self, limit: int, timeout: float) -> AudioBlock | None:
         """Return the next samples as soon as there are any; None after a while or at the end.
@@ -254,15 +284,10 @@ class Ring:
         deadline = time.monotonic() + timeout
         while True:
             self._written.clear()
-            closed = self._closed  # looked at before the samples, else the last ones could be missed
-            block = self._take(limit) or (self._last_loss() if closed else None)
-            if block is not None:
-                self._room.set()
+            closed = self._closed
+            block = self.poll(limit)
+            if block is not None or closed or not self._written.wait(max(deadline - time.monotonic(), 0)):
                 return block
-            if closed and self._error is not None:
-                raise self._error
-            if closed or not self._written.wait(max(deadline - time.monotonic(), 0)):
-                return None
 
     # Anyone
 
@@ -275,13 +300,26 @@ class Ring:
             float32, ``[stop − start]``; None where the ring does not hold all of them: not written yet, overwritten
             (also while they were being copied), of another epoch, or with a loss among them.
         """
-        for mark, after in zip(marks := self._marks, (*marks[1:], None), strict=True):
+        for mark, written in self._stretches():
             first, end = mark.position + start - mark.start, mark.position + stop - mark.start
-            written = after.position if after else _get(self._cells, WRITE)
             if mark.epoch == epoch and mark.position <= first <= end <= written:
                 samples = np.empty(stop - start, np.float32)
                 return samples if _copy(self._buffer, self._cells, first, samples) <= first else None
         return None
+
+    def held(self, epoch: str) -> list[tuple[int, int]]:
+        """Unbroken stretches of `epoch` that can be copied now, oldest first: first sample, and the one behind."""
+        oldest = _get(self._cells, CLAIM) - self.capacity
+        stretches = [(m, max(m.position, oldest), end) for m, end in self._stretches() if m.epoch == epoch]
+        return [
+            (m.start + first - m.position, m.start + end - m.position) for m, first, end in stretches if first < end
+        ]
+
+    def _stretches(self) -> list[tuple[Mark, int]]:
+        """Each mark and the position at which its samples end."""
+        written = _get(self._cells, WRITE)  # before the marks: what a newer mark brings is not the last one's
+        marks = self._marks
+        return [(m, min(after.position, written)) for m, after in pairwise(marks)] + [(m, written) for m in marks[-1:]]
 
     def _take(self, limit: int) -> AudioBlock | None:
         position = _get(self._cells, READ)

@@ -1,129 +1,177 @@
-"""Figures of a model: leave-one-fold-out from the fold runs, and what must stay quiet, from runs or a model folder."""
+"""Measure runs and model folders on a data set: each on the recordings that its training never saw."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from edge.errors import ConfigError
+from training import probes, targets
+from training.data.dataset import Dataset
+from training.heard import Heard, hear, nothing_sounds
+from training.measures import Figures, across, measure
+from training.targets import Target
 
-from edge.frontend.stream import FrontEnd
-from edge.inference import store
-from edge.inference.card import Decode
-from training import deployed
-from training import run as runs
-from training.data import esc10
-from training.data.esc10 import LABELS
-from training.metrics.clips import accuracy, clip_score, confusion
-from training.metrics.events import count, detect
-from training.probes import Float32, Scorer, quiet
-from training.run import Run
-from training.scoring import scored
-
-BACKGROUND = "soundscapes-maad"
+Tell = Callable[[str, int, int], None]
 
 
-def evaluate(fold_runs: Sequence[Path], model: Path, data: Path) -> dict[str, object]:
-    """All figures of a model: ``leave_one_out`` of its fold runs, ``quiet`` of its files, ``card`` for its card.
+@dataclass(frozen=True)
+class Source:
+    """A data set as it is named: its recipe table, its folder below the data folder, and its items."""
+
+    table: dict[str, Any]
+    folder: str
+    dataset: Dataset
+
+
+def open_source(table: dict[str, Any], data: Path) -> Source:
+    """Read the tables of a data set.
+
+    Parameters
+    ----------
+    table
+        ``kind`` (the format), ``folder`` below `data`, and the format's settings.
 
     Raises
     ------
+    ConfigError
+        An unknown format, or settings that do not fit.
     ValueError
-        The runs do not hold out different folds, or the data cannot be read.
+        The folder does not hold such a set.
     """
-    card = store.load_card(model)
-    out = leave_one_out(fold_runs, data, card.decode)
-    return {
-        "model": f"{card.name}@{card.version}",
-        "leave_one_out": out,
-        "quiet": probe_model(model, data),
-        "quiet_folds": {folder.name: probe_run(runs.read(folder), card.decode, data) for folder in fold_runs},
-        "card": {f"leave_one_fold_out_{k}": out[k] for k in ("clip_accuracy", "found", "false_events")},
-    }
+    from training.data.formats import FORMATS
+
+    folder = str(table["folder"])
+    part = FORMATS.parse({k: v for k, v in table.items() if k != "folder"}, "data")
+    return Source(table, folder, FORMATS.build(part, data / folder))
 
 
-def leave_one_out(folders: Sequence[Path], data: Path, rules: Decode) -> dict[str, object]:
-    """Measure each fold's run on the fold that it never saw.
+def evaluate(
+    folders: Sequence[Path],
+    data: Path,
+    table: dict[str, Any] | None = None,
+    background: dict[str, Any] | None = None,
+    tell: Tell = lambda *_: None,
+) -> Figures:
+    """Measure run and model folders.
+
+    Where one model folder is among them, all are decided by its card's rules: what the runs of its folds tell is then
+    what the model would do.
+
+    Parameters
+    ----------
+    folders
+        Runs of one recipe (their folds are measured together), model folders, or both.
+    data
+        Folder of the data sets.
+    table, background
+        Data sets instead of those that the run or card names.
+    tell
+        Called with a target's name, and the number of recordings done and of all.
 
     Returns
     -------
     dict
-        ``folds`` (figures of each), and over all clips: ``clip_accuracy`` (mean of the folds), ``found`` (share of
-        clips with an event of their class at `rules`), ``found_by_class``, ``false_events`` (events of other classes
-        per clip), ``false_by_class``, ``confusion`` [true, predicted].
+        ``data``, ``labels``; ``targets``: what each is, its ``figures`` (None where it has seen all recordings), and
+        ``quiet``; ``folds`` (see `training.measures.across`) where runs held out different folds; ``card``: what the
+        model's card may carry.
 
     Raises
     ------
+    ConfigError
+        A folder is neither run nor model, the classes differ, or nobody says which data.
     ValueError
-        A run held out no fold, or two held out the same.
+        The data cannot be read, or two runs held out the same fold.
     """
-    loaded = [runs.read(folder) for folder in folders]
-    held = [r.splits["held_out"] for r in loaded]
-    if None in held or len(set(held)) != len(held):
-        raise ValueError(f"expected runs that each held out another fold, got {held}")
-    folds = [_fold(r, data, rules) for r in loaded]
-    found = np.sum([f["found_of"] for f in folds], axis=0)
-    return {
-        "folds": {
-            str(h): {k: f[k] for k in ("clip_accuracy", "found", "false_events")}
-            for h, f in zip(held, folds, strict=True)
-        },
-        "clip_accuracy": round(float(np.mean([f["clip_accuracy"] for f in folds])), 4),
-        "found": round(float(found[0].sum() / found[1].sum()), 4),
-        "found_by_class": {name: round(float(found[0, k] / found[1, k]), 4) for k, name in enumerate(LABELS)},
-        "false_events": round(float(np.mean([f["false_events"] for f in folds])), 4),
-        "false_by_class": dict(sum((Counter(f["false_by_class"]) for f in folds), Counter())),
-        "confusion": np.sum([f["confusion"] for f in folds], axis=0).tolist(),
+    loaded = _with_one_rule([t for folder in folders for t in targets.load(folder)], folders)
+    labels = targets.same_labels(loaded)
+    source = open_source(table or _named(loaded), data)
+    quiet_table = background or next((t.background for t in loaded if t.background), None)
+    quiet = open_source(quiet_table, data) if quiet_table and (data / str(quiet_table["folder"])).exists() else None
+    measured = [_measured(target, source, quiet, tell) for target in loaded]
+    runs = [(t, m) for t, m in zip(loaded, measured, strict=True) if t.held_out is not None]
+    out: Figures = {
+        "kind": "evaluation",
+        "model": loaded[0].name if len(loaded) == 1 else "",
+        "data": {"name": source.dataset.name, "recordings": len(source.dataset), **source.table},
+        "background": dict(quiet.table) if quiet else None,
+        "labels": list(labels),
+        "targets": [m.plain() for m in measured],
     }
+    if len(runs) > 1:
+        out["folds"] = _folds(runs, labels, source)
+        mean = out["folds"]["mean"]
+        names = [n for n in ("clip_accuracy", "map", "found", "false_events", "event_f1", "psds1") if n in mean]
+        out["card"] = {f"leave_one_fold_out_{n}": round(mean[n], 4) for n in names}
+    return out
 
 
-def of_run(run: Run) -> Scorer:
-    """Return the scorer of a run: the whole recording through the network at once."""
-    front_end = FrontEnd(run.recipe.frontend)
-    return lambda samples: scored(run.model, front_end, samples).frame
+@dataclass(frozen=True)
+class Measured:
+    """A target, what it heard, and the figures."""
+
+    target: Target
+    heard: list[Heard]
+    figures: Figures | None
+    quiet: dict[str, Any]
+
+    def plain(self) -> Figures:
+        """Return what stands in a report."""
+        t = self.target
+        return {"name": t.name, "form": t.form, "held_out": t.held_out, "figures": self.figures, "quiet": self.quiet}
 
 
-def probe_run(run: Run, rules: Decode, data: Path) -> dict[str, object]:
-    """What must stay quiet, asked of a run."""
-    return quiet(of_run(run), LABELS, rules, run.recipe.frontend, data / BACKGROUND)
+def held_out(target: Target, source: Source) -> Dataset:
+    """Return the recordings that a target may be judged by: of its fold, or of the official test part, never learnt."""
+    unseen = target.unseen(source.dataset, source.folder)
+    if target.held_out is not None:
+        return unseen.where(lambda item: item.fold in (target.held_out, None))
+    parts = {item.split for item in unseen.items}
+    return unseen.where(lambda item: item.split == "test") if "test" in parts else unseen
 
 
-def probe_model(folder: Path, data: Path) -> dict[str, object]:
-    """What must stay quiet, asked of every file of a model folder through the engine that a device runs.
-
-    The model's labelled clips are no test for it where it was trained on them, so only quiet sounds are asked.
-    """
-    figures: dict[str, object] = {}
-    for name, model in deployed.load(folder):
-        spec = model.spec
-        if spec is None:
-            raise ValueError(f"{model.id}: expected a model with a front end, got one that takes raw samples")
-        figures[name] = quiet(deployed.of_model(model), model.labels, model.card.decode, spec, data / BACKGROUND)
-    return figures
+def background_of(target: Target, source: Source | None) -> Dataset | None:
+    """Return background recordings that a target never learnt from."""
+    if source is None:
+        return None
+    unseen = target.unseen(source.dataset, source.folder)
+    parts = {item.split for item in unseen.items}
+    return nothing_sounds(unseen.where(lambda item: item.split == "test") if "test" in parts else unseen)
 
 
-def fold_scores(run: Run, data: Path) -> tuple[list[Float32], list[int]]:
-    """Frame scores ``[T, C]`` and labels of the clips that a run held out."""
-    clips = esc10.load(data / run.recipe.data.folder, run.recipe.frontend.rate, [run.splits["held_out"]])
-    scorer = of_run(run)
-    return [scorer(c.samples) for c in clips], [c.label for c in clips]
+def _measured(target: Target, source: Source, quiet: Source | None, tell: Tell) -> Measured:
+    def told(done: int, total: int) -> None:
+        tell(target.name, done, total)
+
+    chosen, background = held_out(target, source), background_of(target, quiet)
+    heard = hear(target, chosen, told) if len(chosen) else []
+    exclusive = source.dataset.exclusive
+    figures = measure(heard, target.labels, target.rules, exclusive=exclusive) if heard else None
+    silent = hear(target, background, told) if background is not None else []
+    return Measured(target, heard, figures, probes.quiet(target, silent))
 
 
-def _fold(run: Run, data: Path, rules: Decode) -> dict[str, object]:
-    scores, labels = fold_scores(run, data)
-    pooled = np.stack([clip_score(s) for s in scores])
-    events = [count(detect(s, LABELS, rules, run.recipe.frontend)) for s in scores]
-    found = np.zeros((2, len(LABELS)), np.int64)
-    false: Counter[str] = Counter()
-    for label, heard in zip(labels, events, strict=True):
-        found[:, label] += (LABELS[label] in heard, 1)
-        false.update({name: n for name, n in heard.items() if name != LABELS[label]})
-    return {
-        "clip_accuracy": round(accuracy(pooled, labels), 4),
-        "found": round(float(found[0].sum() / found[1].sum()), 4),
-        "found_of": found,
-        "false_events": round(false.total() / len(labels), 4),
-        "false_by_class": false,
-        "confusion": confusion(pooled, labels),
-    }
+def _folds(runs: Sequence[tuple[Target, Measured]], labels: Sequence[str], source: Source) -> Figures:
+    folds = [t.held_out for t, _ in runs]
+    if len(set(folds)) != len(folds):
+        raise ValueError(f"expected runs that each held out another fold, got {folds}")
+    heard = [h for _, m in runs for h in m.heard]
+    pooled = measure(heard, labels, runs[0][0].rules, exclusive=source.dataset.exclusive)
+    return across([m.figures for _, m in runs if m.figures], pooled)
+
+
+def _with_one_rule(loaded: list[Target], folders: Sequence[Path]) -> list[Target]:
+    models = [folder for folder in folders if targets.is_model(folder)]
+    if len(models) != 1:
+        return loaded
+    rules = next(t.rules for t in loaded if t.held_out is None and t.form.startswith("deployed"))
+    return [t.with_rules(rules) for t in loaded]
+
+
+def _named(loaded: Sequence[Target]) -> dict[str, Any]:
+    for target in loaded:
+        if target.source:
+            return target.source
+    raise ConfigError(f"evaluate: expected --folder and --format, got no data set from {loaded[0].name}")

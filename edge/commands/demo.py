@@ -6,7 +6,6 @@ import socket
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -14,17 +13,14 @@ from rich.table import Table
 
 from edge.blocks import Event
 from edge.commands.format import human
-from edge.config import Config, JournalFile, Publish
+from edge.config import Config, JournalFile, Publish, Stream
 from edge.demo import RATE, Truth, scene
-
-if TYPE_CHECKING:
-    from edge.sources.base import Source
 
 
 @click.command()
 @click.option("--fast", is_flag=True, help="As fast as it can instead of in real time.")
 @click.option("--seed", default=0, show_default=True, help="Another seed, another scene.")
-@click.option("--model", default=Config().model, show_default=True, help="A model's name or folder.")
+@click.option("--model", default=Stream().models[0], show_default=True, help="A model's name or folder.")
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the scene to a WAV file, too.")
 def demo(fast: bool, seed: int, model: str, save: Path | None) -> None:
     """Hear a synthesised scene for a minute and compare what was detected with what was there.
@@ -41,11 +37,8 @@ def demo(fast: bool, seed: int, model: str, save: Path | None) -> None:
         path = Path(folder) / "scene.wav"
         soundfile.write(path, samples, RATE)
         config = Config(
-            source=str(path),
-            model=model,
             device="demo",
-            stream="scene",
-            realtime=not fast,
+            streams=(Stream(name="scene", source=str(path), model=model, realtime=not fast),),
             publish=Publish(*_free_endpoints()),
             journal=JournalFile(path=str(Path(folder) / "demo.journal")),
         )
@@ -59,14 +52,10 @@ def _hear(config: Config) -> list[Event]:
     """Run the daemon on the scene; print and return what a subscriber receives."""
     from edge.client import Subscriber
     from edge.daemon import Daemon
-    from edge.sources.parse import make_source
-
-    def source(rate: int) -> Source:
-        return make_source(config.source, rate_hint=rate, realtime=config.realtime)
 
     published: list[Event] = []
     heard: list[Event] = []
-    daemon = Daemon(config, source, publish=True, show=published.append, linger=5.0)
+    daemon = Daemon(config, publish=True, show=published.append, linger=5.0)
     failures: list[BaseException] = []
 
     def run() -> None:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from edge.commands.format import human, line
 from edge.config import Config, load, override
 
-if TYPE_CHECKING:
-    from edge.sources.base import Source
-
 
 @click.command()
-@click.option("--source", "-s", help="Device name or index, sound file, URL, or - for standard input.")
+@click.option("--source", "-s", help="Device name, index or mic:usb:0d8c:0014, sound file, URL, or - for stdin.")
 @click.option("--model", "-m", help="A model's name or folder (default: esc10-s).")
 @click.option("--config", "-c", "path", type=click.Path(path_type=Path), help="A TOML file; options go over it.")
 @click.option(
@@ -61,35 +58,37 @@ def run(
       wheatear run --source dawn.flac --json > dawn.jsonl
       arecord -f S16_LE -r 16000 -t wav | wheatear run --source -
       wheatear run --source rtsp://camera.local/audio
+      wheatear run --config sensor.toml                   many streams; SIGHUP reads the file again
     """
-    config = override(load(path) if path else Config(), _changes(endpoint, replay, options))
+    changes = _changes(endpoint, replay, options)
+
+    def read() -> Config:
+        return override(load(path) if path else Config(), changes)
+
+    config = read()
     form = line if as_json else human
     from edge.daemon import Daemon
-    from edge.sources.parse import kind_of, make_source
+    from edge.sources.parse import kind_of
 
-    def source(rate: int) -> Source:
-        return make_source(
-            config.source,
-            rate_hint=rate,
-            pcm=config.pcm or None,
-            realtime=config.realtime,
-            channel=config.channel,
-            start=config.start or None,
-        )
-
+    live = any(kind_of(stream.source)[0] != "file" for stream in config.streams)
     daemon = Daemon(
         config,
-        source,
-        publish=not no_publish and (endpoint is not None or kind_of(config.source)[0] != "file"),
+        publish=not no_publish and (endpoint is not None or live),
         show=lambda event: click.echo(form(event)),
         linger=linger,
+        read=read if path else None,
+        patient=path is not None,
     )
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature is Python's
         daemon.stop()
 
+    def reload(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature is Python's
+        daemon.reload()
+
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGHUP, reload)
     daemon.run()
 
 

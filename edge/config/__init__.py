@@ -1,10 +1,12 @@
 """What `wheatear run` is told: one TOML file, every key checked, unknown ones refused.
 
-    streams.py   what is heard: sources, models, decision rules
+    streams.py   what is heard: sources, models, decision rules, hours, gates
     outputs.py   where events go
     clips.py     which sound is kept
     config.py    the whole file
-    load.py      reading it
+    migrate.py   older files in today's keys
+    check.py     all that is wrong with a file, at once
+    load.py      reading it, and options over it
 
 Structs are frozen and refuse unknown fields.
 """
@@ -13,6 +15,18 @@ from edge.config.clips import Clips
 from edge.config.config import Config
 from edge.config.load import load, override
 from edge.config.outputs import JournalFile, Publish
-from edge.config.streams import Rules, Slug
+from edge.config.streams import Gate, Rules, Schedule, Slug, Stream
 
-__all__ = ["Clips", "Config", "JournalFile", "Publish", "Rules", "Slug", "load", "override"]
+__all__ = [
+    "Clips",
+    "Config",
+    "Gate",
+    "JournalFile",
+    "Publish",
+    "Rules",
+    "Schedule",
+    "Slug",
+    "Stream",
+    "load",
+    "override",
+]

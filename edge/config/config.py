@@ -3,56 +3,50 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 import platformdirs
+from msgspec import Meta
 
 from edge.config.clips import Clips
 from edge.config.outputs import JournalFile, Publish
-from edge.config.streams import Rules, Slug
+from edge.config.streams import Slug, Stream
 from edge.ids import slug
-from edge.inference.card import Decode
+
+VERSION: Final = 2
+RESERVED = "device"  # the stream of what concerns no microphone
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One stream and where its events go.
+    """What a device hears and where its events go.
 
     Attributes
     ----------
-    source
-        ``mic:`` (the default device), a device name or index, a sound file, ``-`` or a URL.
-    model
-        Name of a built-in or added model, or a model folder.
-    device, stream
-        Names in topics and events; the host's name and a name made from the source where empty.
-    engine, precision
-        Inference runtime and file to prefer; chosen by what is installed where empty.
-    channel
-        ``mix`` or the index of one channel.
-    realtime
-        Files at the speed of sound instead of as fast as they can.
-    pcm
-        Format of raw standard input, ``s16le:16000:1``.
-    start
-        UTC of a file's first sample (RFC 3339), where the file does not say.
+    version
+        Of this file's keys; older files are read too, see `edge.config.migrate`.
+    device
+        Name of this sensor in topics and events; the host's where empty.
+    streams
+        What is heard.
     """
 
-    source: str = "mic:"
-    model: str = "esc10-s"
+    version: Literal[2] = VERSION
     device: Slug = ""
-    stream: Slug = ""
-    engine: Literal["", "onnx", "tflite"] = ""
-    precision: Literal["", "float32", "int8"] = ""
-    channel: Literal["mix"] | int = "mix"
-    realtime: bool = False
-    pcm: str = ""
-    start: str = ""
+    streams: Annotated[tuple[Stream, ...], Meta(min_length=1, max_length=1000)] = (Stream(),)
     publish: Publish = Publish()
     journal: JournalFile = JournalFile()
-    decode: Rules = Rules()
     clips: Clips = Clips()
+
+    def __post_init__(self) -> None:
+        """Refuse streams that nobody could tell apart."""
+        for name, count in Counter(self.stream_names).items():
+            if count > 1:
+                raise ValueError(f"Expected streams of different names, got {count} named `{name}`; give each a `name`")
+            if name == RESERVED:
+                raise ValueError(f"Expected another name than `{name}`, which is kept for the device itself")
 
     @property
     def device_name(self) -> str:
@@ -60,14 +54,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.device or slug(platform.node())
 
     @property
-    def stream_name(self) -> str:
-        """Name of this stream."""
-        if self.stream:
-            return self.stream
-        text = self.source.removeprefix("file:")
-        if text.startswith("mic:") or text == "-":
-            return slug(text.removeprefix("mic:")) if len(text) > 4 else {"mic:": "mic", "-": "stdin"}[text]
-        return slug(Path(text).stem) if Path(text).exists() else slug(text.rpartition("@")[2])
+    def stream_names(self) -> list[str]:
+        """Names of all streams, in order."""
+        return [stream.stream_name for stream in self.streams]
 
     @property
     def journal_path(self) -> Path:
@@ -75,9 +64,3 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.journal.path:
             return Path(self.journal.path).expanduser()
         return platformdirs.user_state_path("wheatear") / f"{self.device_name}.journal"
-
-    def rules(self, card: Decode) -> Decode:
-        """The card's rules with this configuration's over them, label by label too."""
-        over = {k: v for k, v in msgspec.to_builtins(self.decode).items() if v is not None}
-        labels = {name: msgspec.structs.replace(rule, **over) for name, rule in card.labels.items()}
-        return msgspec.structs.replace(card, **over, labels=labels)

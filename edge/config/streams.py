@@ -1,22 +1,167 @@
-"""What is heard: sources, models and decision rules."""
+"""What is heard: sources, models, decision rules, and when."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from edge.inference.card import Probability, Seconds
+from edge.ids import slug
+from edge.inference.card import Decode, Probability, Seconds
 
 Slug = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{0,64}$")]
+ModelName = Annotated[str, Meta(min_length=1, max_length=1000)]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DayTime = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$")]
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Decision rules that replace the model card's for all labels; see `edge.inference.card.Decode`."""
+class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of this file's tables: unknown keys are refused."""
+
+
+class Rules(Struct, frozen=True):
+    """Decision rules that replace the model card's for all labels; see `edge.inference.card.Decode`.
+
+    Attributes
+    ----------
+    ignore
+        Labels that shall make no events, beside those that the card ignores.
+    """
 
     on: Probability | None = None
     off: Probability | None = None
     median: Seconds | None = None
     min_duration: Seconds | None = None
     merge_gap: Seconds | None = None
+    ignore: tuple[str, ...] = ()
+
+    def over(self, card: Decode) -> Decode:
+        """The card's rules with these over them, label by label too."""
+        given = {key: value for key, value in msgspec.to_builtins(self).items() if value is not None}
+        ignore = [*card.ignore, *given.pop("ignore")]
+        labels = {name: msgspec.structs.replace(rule, **given) for name, rule in card.labels.items()}
+        return msgspec.structs.replace(card, **given, ignore=ignore, labels=labels)
+
+
+class Schedule(Struct, frozen=True):
+    """Hours in which a stream is on.
+
+    Attributes
+    ----------
+    start, stop
+        ``HH:MM``; a `stop` that is not after `start` lies on the next day. The default is the whole day.
+    days
+        Of `start`.
+    timezone
+        IANA name such as ``Europe/Berlin``; the system's where empty.
+    """
+
+    start: DayTime = "00:00"
+    stop: DayTime = "24:00"
+    days: tuple[Day, ...] = DAYS
+    timezone: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse zones that this system does not know."""
+        if self.timezone:
+            import zoneinfo
+
+            try:
+                zoneinfo.ZoneInfo(self.timezone)
+            except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+                raise ValueError(
+                    f"Expected a time zone such as `Europe/Berlin`, got `{self.timezone[:60]!r}`"
+                ) from None
+
+
+class Gate(Struct, frozen=True):
+    """Hear only what is loud enough; the model is fed what came just before, so that it is warm when it matters.
+
+    Attributes
+    ----------
+    open_dbfs
+        RMS of 0.1 s, behind gain and high-pass, from which on the gate is open.
+    hold
+        Seconds that it stays open after the last such 0.1 s.
+    pre_roll
+        Seconds before the opening that are heard as well: at least what the model looks back on.
+    """
+
+    open_dbfs: Annotated[float, Meta(ge=-160, le=0)]
+    hold: Annotated[float, Meta(ge=0.1, le=3600)] = 10.0
+    pre_roll: Annotated[float, Meta(ge=0, le=60)] = 5.0
+
+
+class Stream(Struct, frozen=True):
+    """One stream of events: a source, or a channel of one, and what listens to it.
+
+    Attributes
+    ----------
+    name
+        In topics and events; made from the source where empty.
+    source
+        ``mic:`` (the default device), ``mic:usb:0d8c:0014`` or ``mic:card:Device`` (stable identities), a device name
+        or index, a sound file, ``-`` or a URL. ``${NAME}`` stands for a variable of the environment, ``${file:PATH}``
+        for the content of a file: the places for passwords.
+    model
+        Name of a built-in or added model, or a model folder; several as a list. Streams share what they can.
+    engine, precision
+        Inference runtime and file to prefer; chosen by what is installed where empty.
+    channel
+        ``mix`` or the index of one channel; streams that name the same source share one capture of it.
+    realtime
+        Files at the speed of sound instead of as fast as they can.
+    pcm
+        Format of raw standard input, ``s16le:16000:1``.
+    start
+        UTC of a file's first sample (RFC 3339), where the file does not say.
+    gain_db, high_pass_hz
+        Before anything is measured or heard: dB, and the corner of a fourth-order Butterworth high-pass; 0 for none.
+        Clips are cut from what the source gave.
+    decode
+        Decision rules over the model card's.
+    schedule
+        When it is on: in any of these hours; always where there is none.
+    gate
+        How loud it must be to be heard.
+    """
+
+    name: Slug = ""
+    source: str = "mic:"
+    model: ModelName | Annotated[tuple[ModelName, ...], Meta(min_length=1, max_length=16)] = "esc10-s"
+    engine: Literal["", "onnx", "tflite"] = ""
+    precision: Literal["", "float32", "int8"] = ""
+    channel: Literal["mix"] | Annotated[int, Meta(ge=0, le=255)] = "mix"
+    realtime: bool = False
+    pcm: str = ""
+    start: str = ""
+    gain_db: Annotated[float, Meta(ge=-60, le=60)] = 0.0
+    high_pass_hz: Annotated[float, Meta(ge=0, le=20_000)] = 0.0
+    decode: Rules = Rules()
+    schedule: Annotated[tuple[Schedule, ...], Meta(max_length=100)] = ()
+    gate: Gate | None = None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of its models."""
+        return (self.model,) if isinstance(self.model, str) else self.model
+
+    @property
+    def stream_name(self) -> str:
+        """Its name in topics and events."""
+        if self.name:
+            return self.name
+        text = self.source.removeprefix("file:")
+        if text.startswith("mic:") or text == "-":
+            return slug(text.removeprefix("mic:")) if len(text) > 4 else {"mic:": "mic", "-": "stdin"}[text]
+        return slug(Path(text).stem) if _exists(text) else slug(text.rpartition("@")[2])
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # too long, or a NUL: then it is no file
+        return False

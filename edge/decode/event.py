@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from edge.blocks import AudioBlock, Event, EventType
 from edge.clock import SampleClock, rfc3339
 from edge.decode.decoder import Detection
@@ -71,6 +73,11 @@ class EventMaker:
         self._open[found.label] = event
         return event
 
+    def interrupt(self) -> list[Event]:
+        """Ends of all open events, for a detector that cannot end them any more; where they end is unknown."""
+        begun, self._open = self._open, {}
+        return [interrupted(event) for event in begun.values()]
+
     def gap(self, block: AudioBlock) -> Event:
         """Event of samples that were lost just before `block`."""
         onset = max(0, block.start - block.gap)
@@ -104,3 +111,8 @@ class EventMaker:
             utc_uncertainty_ns=utc[1] if utc else None,
             **fields,
         )
+
+
+def interrupted(begun: Event) -> Event:
+    """The end of an event whose detector died while it was open."""
+    return msgspec.structs.replace(begun, type="end", seq=0, reason="interrupted", offset_sample=None, offset_s=None)

@@ -13,27 +13,42 @@ from typing import Any
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
+from edge.blocks import Float32
 from edge.frontend.spec import HEADROOM, FrontEndSpec
 
+Samples = npt.NDArray[np.float32] | npt.NDArray[np.int16]
+
+PLAIN = 1  # the plain kernel's width
+ROWS = 8  # frames of a push that need no new array
 SPARE = 256  # samples behind the buffer's end that a kernel may read (and silence)
 
 # What is carried from call to call beside the samples, int64 ``[COUNTS]``. START: where in the buffer the next frame
 # begins. FILL: where its samples end. START beyond FILL: so many are to come before it begins. REPLACED: samples that
-# were no sound. TARGET: address where a vector kernel writes.
-START, FILL, REPLACED, TARGET, COUNTS = 0, 1, 2, 3, 4
+# were no sound. TARGET: address where a vector kernel writes. The others are for `entry`.
+START, FILL, REPLACED, TARGET = 0, 1, 2, 3
+KERNEL, ADDRESS, LONGEST, ARRAY, FLOAT, SHORT = 4, 5, 6, 7, 8, 9
+COUNTS = 16
+
+# contract: a·b + c may fuse; nsz: the sign of zero is not heard. No reassociation: sums keep their order.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "nsz"}}
 
 
 def jit(function: Callable[..., Any]) -> Any:
-    """Compile lazily, without the GIL; cached on disk where there is a place to write.
-
-    contract: a·b + c may fuse; nsz: the sign of zero is not heard. No reassociation: sums keep their order.
-    """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+    """Compile lazily, without the GIL; cached on disk where there is a place to write."""
     try:
-        return numba.njit(function, cache=True, **options)
+        return numba.njit(function, cache=True, nogil=True, **_OPTIONS)
     except RuntimeError:  # numba: "no locator available", neither the package nor the user's cache can be written
-        return numba.njit(function, **options)
+        return numba.njit(function, nogil=True, **_OPTIONS)
+
+
+def callback(function: Callable[..., Any], signature: Any) -> Any:
+    """Compile now, as a C function; cached likewise."""
+    try:
+        return numba.cfunc(signature, cache=True, **_OPTIONS)(function)
+    except RuntimeError:
+        return numba.cfunc(signature, **_OPTIONS)(function)
 
 
 @jit
@@ -75,3 +90,15 @@ def room(window: int, hop: int) -> int:
 def limit(spec: FrontEndSpec) -> np.float32:
     """Largest magnitude of a sample whose power is sure to fit."""
     return np.float32(HEADROOM / max(1.0, spec.frames.full_scale))
+
+
+def views(count: int) -> tuple[Float32, list[Float32]]:
+    """An output array for small pushes, and its first 0, 1, 2 … rows: making them costs as much as a frame."""
+    out = np.zeros((ROWS, count), np.float32)
+    return out, [out[:rows] for rows in range(ROWS + 1)]
+
+
+def plain(samples: Samples, more: str = "A") -> Samples:
+    """Samples as a kernel takes them, int16 or float32 side by side; a copy only where they are not so."""
+    kind = np.int16 if samples.dtype == np.int16 else np.float32
+    return np.require(samples, kind, ["C", more])

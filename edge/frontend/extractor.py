@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -25,14 +25,12 @@ from numba.core.errors import NumbaError
 from edge.blocks import Float32
 from edge.errors import SpecError
 from edge.frontend import buffer, fused
+from edge.frontend.buffer import PLAIN, Samples
 from edge.frontend.spec import FrontEndSpec
 
 log = logging.getLogger(__name__)
 
-Samples = npt.NDArray[np.float32] | npt.NDArray[np.int16]
-
-PLAIN, WIDTHS = 1, (1, 4, 8, 16)
-ROWS = 8  # frames of a push that need no new array
+WIDTHS = (PLAIN, 4, 8, 16)
 FRAMES_PER_THREAD = 8192  # fewer are not worth another thread
 
 
@@ -62,20 +60,16 @@ class Extractor:
     def __init__(self, spec: FrontEndSpec, width: int | None = None) -> None:
         self.spec = spec
         self._window, self._hop, self._count = spec.frames.window, spec.frames.hop, spec.band_count
-        self._program = _program(msgspec.json.encode(spec), _chosen(width))
-        self.width = self._program.width
-        self._kernel = self._program.push
-        self._memory, self._buffer, self._counts = self._program.memory()
-        # Small pushes share one output array, whose views are made once: allocating costs as much as a frame.
-        self._out = np.zeros((ROWS, self._count), np.float32)
-        self._views: list[Float32] = [self._out[:rows] for rows in range(ROWS + 1)]
-        self._aimed, self._longest = self._program.aim(self._memory, self._counts, self._out), ROWS * self._hop
+        self._kernel = _program(msgspec.json.encode(spec), _chosen(width))()
+        self.width = self._kernel.width
+        self._push, self._counts, self._buffer = self._kernel.push, self._kernel.counts, self._kernel.buffer
+        self._read = memoryview(self._counts)  # gives Python's own integers, and sooner
         self.reset()
 
     @property
     def replaced(self) -> int:
         """Samples replaced by 0 since construction, for they were NaN, infinite or beyond any sound."""
-        return int(self._counts[buffer.REPLACED])
+        return self._read[buffer.REPLACED]
 
     def reset(self, skip: int = 0) -> None:
         """Forget all samples; the next frame begins `skip` samples from here, or −`skip` samples of silence ago."""
@@ -90,15 +84,13 @@ class Extractor:
         samples
             float32 (full scale ±1) or int16, ``[N]``.
         """
-        if samples.size > self._longest:
-            out = np.empty((-(-samples.size // self._hop), self._count), np.float32)
-            return out[: self._fill(samples, out)]
-        try:
-            count = self._kernel(samples, self._aimed)
-        except TypeError:  # not compiled for these samples: the first ones of their type
-            count = self._program.compile(samples, self._aimed)
-        frames: Float32 = self._views[count]
-        return frames
+        frames = self._push(samples)
+        return self._pushed(samples) if frames is None else frames
+
+    def _pushed(self, samples: Samples) -> Float32:
+        """The long way: many samples, or an array that is not just what a kernel takes."""
+        out = np.empty((-(-samples.size // self._hop), self._count), np.float32)
+        return out[: self._kernel.run(samples, out)]
 
     def transform(self, samples: Samples, skip: int = 0, tail: int = 0, threads: int | None = None) -> Float32:
         """Frames of a whole recording ``[T, F]``; the stream's own state is left alone.
@@ -123,8 +115,8 @@ class Extractor:
             begin, end = skip + first * self._hop, skip + (last - 1) * self._hop + self._window
             worker = Extractor(self.spec, self.width)
             worker.reset(min(0, begin))
-            done = worker._fill(samples[max(0, begin) : max(0, min(end, samples.size))], out[first:last])
-            worker._fill(np.zeros(max(0, end - max(begin, samples.size)), np.float32), out[first + done : last])
+            done = worker._kernel.run(samples[max(0, begin) : max(0, min(end, samples.size))], out[first:last])
+            worker._kernel.run(np.zeros(max(0, end - max(begin, samples.size)), np.float32), out[first + done : last])
             return worker.replaced
 
         pieces = [(a, b) for a, b in pairwise(bounds) if a < b]
@@ -157,92 +149,24 @@ class Extractor:
         self.reset(-held)
         self._buffer[: samples.size] = samples
 
-    def _fill(self, samples: Samples, out: Float32) -> int:
-        """As `push`, into the first rows of `out`; how many."""
-        count = self._program.run(samples, self._program.aim(self._memory, self._counts, out))
-        self._aimed = self._program.aim(self._memory, self._counts, self._out)
-        return count
-
-
-class _Program:
-    """A compiled kernel and the memory it starts from; shared by all extractors of a spec."""
-
-    _lock = threading.Lock()
-
-    def __init__(self, spec: FrontEndSpec, width: int) -> None:
-        self.width = width
-        self.push, self._plan, self._samples = _vector(spec, width) if width != PLAIN else _plain(spec)
-        # Now, not at the first sound; later, samples of an unknown type must not start the compiler by themselves.
-        memory, _, counts = self.memory()
-        self.compile(np.zeros(0, np.float32), self.aim(memory, counts, np.zeros((0, 1), np.float32)))
-
-    def memory(self) -> tuple[Any, Float32, npt.NDArray[np.int64]]:
-        """Memory of one extractor, as the kernel takes it; and what is carried in it: buffer and counts."""
-        if self.width == PLAIN:
-            plan = self._plan.copied()
-            return plan, plan.buffer, plan.counts
-        memory = _aligned(self._plan)
-        counts = memory[: 2 * buffer.COUNTS].view(np.int64)
-        return memory.ctypes.data, memory[self._samples :], counts
-
-    def aim(self, memory: Any, counts: npt.NDArray[np.int64], out: Float32) -> Any:
-        """The kernel's second argument: memory, aimed at an output array."""
-        if self.width == PLAIN:
-            return memory, out
-        counts[buffer.TARGET] = out.ctypes.data
-        return memory
-
-    def run(self, samples: Samples, aimed: Any) -> int:
-        """Call the kernel."""
-        try:
-            return int(self.push(samples, aimed))
-        except TypeError:
-            return self.compile(samples, aimed)
-
-    def compile(self, samples: Samples, aimed: Any) -> int:
-        """Call the kernel with samples of any kind, as int16 or float32; compile it (or read its cache) if need be."""
-        kind = np.int16 if samples.dtype == np.int16 else np.float32
-        plain = np.require(samples, kind, ["C", "W"])
-        with self._lock:
-            self.push.disable_compile(False)
-            frames = int(self.push(plain, aimed))
-            self.push.disable_compile()
-            return frames
-
 
 @cache
-def _program(text: bytes, width: int | None) -> _Program:
+def _program(text: bytes, width: int | None) -> Callable[[], Any]:
+    """What makes kernels of a spec, each with memory of its own."""
     spec = msgspec.json.decode(text, type=FrontEndSpec)
-    if width == PLAIN or not fused.possible(spec):
-        return _Program(spec, PLAIN)
-    if width is not None:
-        return _Program(spec, width)
-    try:
-        return _Program(spec, fused.host_width())
-    except (NumbaError, RuntimeError) as error:  # another numba or LLVM than we know
-        log.warning("front end: no vector kernel here, the plain one will do: %s", str(error).strip().splitlines()[0])
-        return _Program(spec, PLAIN)
-
-
-def _plain(spec: FrontEndSpec) -> tuple[Any, Any, int]:
-    """Kernel, plan, and no place of the buffer."""
+    if width != PLAIN and fused.possible(spec):
+        try:
+            made = partial(fused.Kernel, *fused.plan(spec, width or fused.host_width()))
+            made()
+            return made
+        except (NumbaError, RuntimeError) as error:  # another numba or LLVM than we know
+            if width is not None:
+                raise
+            reason = str(error).strip().splitlines()[0]
+            log.warning("front end: no vector kernel here, the plain one will do: %s", reason)
     from edge.frontend import kernels  # the device's own processor rarely needs it
 
-    return kernels.push, kernels.plan(spec), 0
-
-
-def _vector(spec: FrontEndSpec, width: int) -> tuple[Any, Any, int]:
-    """Kernel, memory, and where in it the buffer begins."""
-    layout, memory = fused.plan(spec, width)
-    return fused.build(msgspec.json.encode(layout).decode()), memory, layout.offsets()["samples"]
-
-
-def _aligned(table: Float32) -> Float32:
-    """A copy that begins at a cache line."""
-    raw = np.zeros(table.size + 16, np.float32)
-    start = -(raw.ctypes.data // 4) % 16
-    raw[start : start + table.size] = table
-    return raw[start : start + table.size]
+    return partial(kernels.Kernel, kernels.plan(spec))
 
 
 def _chosen(width: int | None) -> int | None:

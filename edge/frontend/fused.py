@@ -27,8 +27,10 @@ from numba.core import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from edge.frontend import bands, buffer, filterbank, transform
-from edge.frontend.buffer import FILL, START, TARGET
+from edge.blocks import Float32
+from edge.frontend import bands, buffer, entry, filterbank, transform
+from edge.frontend.buffer import FILL, START, TARGET, Samples
+from edge.frontend.entry import pointer
 from edge.frontend.spec import FrontEndSpec
 from edge.frontend.vector import F32, Lanes, index
 
@@ -93,7 +95,7 @@ class Layout(msgspec.Struct, frozen=True):
         rows, columns = transform.SHAPES[self.size]
         padded = -(-self.count // self.width) * self.width
         sizes = {
-            "counts": LINE,
+            "counts": 2 * buffer.COUNTS,
             "taper": self.row,
             "twiddles": rows * columns,
             "edges": columns * columns,
@@ -166,7 +168,7 @@ def plan(spec: FrontEndSpec, width: int) -> tuple[Layout, np.ndarray]:
 def source() -> str:
     """Digest of the modules that generate code, and of llvmlite's version."""
     digest = hashlib.sha256(llvmlite.__version__.encode())
-    for name in ("vector", "transform", "bands", "buffer", "fused"):
+    for name in ("vector", "transform", "bands", "buffer", "entry", "fused"):
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
     return digest.hexdigest()
 
@@ -224,62 +226,93 @@ def _mean(lanes: Lanes, memory: ir.Value, place: int, window: int) -> ir.Value:
 
 
 @intrinsic(prefer_literal=True)
-def frame(typing: Any, samples: Any, start: Any, memory: Any, out: Any, row: Any, layout: Any) -> Any:  # noqa: ARG001
-    """``frame(samples, start, memory, out, row, layout)``: ``samples[start:]`` to a row of `out`."""
+def frame(typing: Any, samples: Any, memory: Any, out: Any, layout: Any) -> Any:  # noqa: ARG001
+    """``frame(samples, memory, out, layout)``: one frame; all three are addresses."""
     if not isinstance(layout, types.StringLiteral):
         raise TypingError("the layout must be a constant text")
     plan = msgspec.json.decode(layout.literal_value, type=Layout)
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        def data(number: int) -> ir.Value:
-            return context.make_array(signature.args[number])(context, builder, arguments[number]).data
-
-        first = builder.mul(arguments[4], index(plan.count))
-        emit(
-            builder,
-            builder.gep(data(0), [arguments[1]]),
-            data(2),
-            builder.gep(builder.bitcast(arguments[3], F32.as_pointer()), [first]),
-            plan,
-        )
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+        places = [builder.inttoptr(address, F32.as_pointer()) for address in arguments[:3]]
+        emit(builder, *places, plan)
         return context.get_dummy_value()
 
-    return types.void(samples, types.intp, memory, out, types.intp, layout), generate
-
-
-@intrinsic
-def pointer(typing: Any, address: Any) -> Any:  # noqa: ARG001
-    """``pointer(address)``: memory at an address, which costs a caller less than an array does."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
-
-    return types.voidptr(types.intp), generate
+    return types.void(*[types.intp] * 3, layout), generate
 
 
 @cache
 def build(text: str) -> Any:
-    """The compiled ``push`` of a layout in JSON; as in `edge.frontend.kernels`. Memory comes by address.
+    """The kernel of a layout in JSON, a C function: (data, size, item size, memory) → frames.
 
-    It closes over texts and numbers only: what else a closure holds would change numba's key from start to start.
+    It takes `size` samples at an address, int16 or float32 by their item size, and writes the frames that they complete
+    where TARGET points. It closes over texts and numbers only: what else a closure holds would change numba's key from
+    start to start.
     """
     layout = msgspec.json.decode(text, type=Layout)
-    window, hop, limit = layout.window, layout.hop, layout.limit
+    window, hop, limit, row = layout.window, layout.hop, layout.limit, 4 * layout.count
     at = layout.offsets()
-    first, end = at["samples"], at["end"]
+    first, room = 4 * at["samples"], at["end"] - at["samples"]
 
-    def push(samples, address):  # type: ignore[no-untyped-def]
+    def push(data, size, itemsize, memory):  # type: ignore[no-untyped-def]
         """Buffer samples, emit each frame as it becomes whole."""
-        memory = numba.carray(pointer(address), end, np.float32)  # type: ignore[attr-defined, call-arg]
-        counts = numba.carray(pointer(address), buffer.COUNTS, np.int64)
-        held, out, taken, done = memory[first:], pointer(counts[TARGET]), 0, 0
-        while taken < samples.size:
-            taken = buffer.refill(samples, taken, held, counts, np.float32(limit))
+        counts = numba.carray(pointer(memory), buffer.COUNTS, np.int64)
+        held = numba.carray(pointer(memory + first), room, np.float32)
+        floats, shorts = numba.carray(pointer(data), size, np.float32), numba.carray(pointer(data), size, np.int16)
+        out, taken, done = counts[TARGET], 0, 0
+        while taken < size:
+            if itemsize == 4:
+                taken = buffer.refill(floats, taken, held, counts, np.float32(limit))
+            else:
+                taken = buffer.refill(shorts, taken, held, counts, np.float32(limit))
             start, fill = counts[START], counts[FILL]
             while fill - start >= window:
-                frame(held, start, memory, out, done, text)
+                frame(memory + first + 4 * start, memory, out + done * row, text)
                 start, done = start + hop, done + 1
             counts[START] = start
         return done
 
-    return buffer.jit(push)
+    return buffer.callback(push, types.int64(*[types.intp] * 4))
+
+
+class Kernel:
+    """A vector kernel with its memory.
+
+    Parameters
+    ----------
+    layout, table
+        From `plan`.
+
+    Attributes
+    ----------
+    counts, buffer
+        What is carried, views of the memory.
+    push
+        The method of `edge.frontend.entry`.
+    """
+
+    def __init__(self, layout: Layout, table: Float32) -> None:
+        self.width = layout.width
+        self._call = build(msgspec.json.encode(layout).decode())
+        memory = _aligned(table)
+        self.counts = memory[: 2 * buffer.COUNTS].view(np.int64)
+        self.buffer = memory[layout.offsets()["samples"] :]
+        out, views = buffer.views(layout.count)
+        self.push = entry.method(self.counts, self._call.address, buffer.ROWS * layout.hop, views)
+        self._memory, self._target = memory.ctypes.data, out.ctypes.data
+        self.counts[buffer.TARGET] = self._target
+
+    def run(self, samples: Samples, out: Float32) -> int:
+        """Frames into the first rows of `out`, without the GIL; how many."""
+        plain = buffer.plain(samples)
+        self.counts[buffer.TARGET] = out.ctypes.data
+        done = self._call.ctypes(plain.ctypes.data, plain.size, plain.itemsize, self._memory)
+        self.counts[buffer.TARGET] = self._target
+        return int(done)
+
+
+def _aligned(table: Float32) -> Float32:
+    """A copy that begins at a cache line."""
+    raw = np.zeros(table.size + 16, np.float32)
+    start = -(raw.ctypes.data // 4) % 16
+    raw[start : start + table.size] = table
+    return raw[start : start + table.size]

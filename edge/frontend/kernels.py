@@ -27,14 +27,36 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edge.blocks import Float32
 from edge.frontend import filterbank
-from edge.frontend.buffer import COUNTS, FILL, START, jit, limit, refill, room
+from edge.frontend.buffer import COUNTS, FILL, PLAIN, ROWS, START, Samples, jit, limit, plain, refill, room, views
 from edge.frontend.filterbank import LN, LOG10
 from edge.frontend.spec import FrontEndSpec
 
 
+class Bank(NamedTuple):
+    """From bins to features.
+
+    Attributes
+    ----------
+    spans, weights
+        Per band (first bin, bins, first weight), int64 ``[F, 3]``; and the weights one after another.
+    scale, constants
+        LINEAR, LN or LOG10, with (floor, add, factor).
+    gain, shift
+        Standardisation per band ``[F]``.
+    """
+
+    spans: np.ndarray
+    weights: np.ndarray
+    scale: int
+    constants: tuple[np.float32, np.float32, np.float32]
+    gain: np.ndarray
+    shift: np.ndarray
+
+
 class Plan(NamedTuple):
-    """All that the kernel needs besides samples; float32 arrays but for `spans`.
+    """All that the kernel needs besides samples; float32 arrays.
 
     Attributes
     ----------
@@ -50,12 +72,8 @@ class Plan(NamedTuple):
         Bluestein's chirp ``[2, N]`` and the transform of its convolution kernel ``[2, M]``; empty for a power of two.
     magnitude
         Bands sum magnitudes instead of powers.
-    spans, weights
-        Per band (first bin, bins, first weight), int64 ``[F, 3]``; and the weights one after another.
-    scale, constants
-        LINEAR, LN or LOG10, with (floor, add, factor).
-    gain, shift
-        Standardisation per band ``[F]``.
+    bank
+        From bins to features.
     zero_mean, emphasis
         Removal of the mean, pre-emphasis.
     frame, work, power
@@ -74,12 +92,7 @@ class Plan(NamedTuple):
     chirp: np.ndarray
     kernel: np.ndarray
     magnitude: bool
-    spans: np.ndarray
-    weights: np.ndarray
-    scale: int
-    constants: tuple[np.float32, np.float32, np.float32]
-    gain: np.ndarray
-    shift: np.ndarray
+    bank: Bank
     zero_mean: bool
     emphasis: np.float32
     frame: np.ndarray
@@ -154,19 +167,26 @@ def _power(zr, zi, split, power):
 
 
 @jit
-def _bands(power, plan, out):
+def _bands(power, bank, out):
     """Weighted sums over each band's bins, compressed and standardised."""
-    floor, add, factor = plan.constants
+    floor, add, factor = bank.constants
     for b in range(out.size):
-        first, bins, weight = plan.spans[b]
+        first, bins, weight = bank.spans[b]
         total = np.float32(0)
         for k in range(bins):
-            total += power[first + k] * plan.weights[weight + k]
-        if plan.scale == LN:
+            total += power[first + k] * bank.weights[weight + k]
+        if bank.scale == LN:
             total = math.log(max(total, floor) + add)
-        elif plan.scale == LOG10:
+        elif bank.scale == LOG10:
             total = factor * math.log10(max(total, floor) + add)
-        out[b] = total * plan.gain[b] + plan.shift[b]
+        out[b] = total * bank.gain[b] + bank.shift[b]
+
+
+@jit
+def sums(powers, bank, out):
+    """Features ``[T, F]`` of bins ``[T, N / 2 + 1]``, powers or magnitudes as the bands want them."""
+    for t in range(out.shape[0]):
+        _bands(powers[t], bank, out[t])
 
 
 @jit
@@ -244,10 +264,38 @@ def push(samples, aimed):
             if plan.magnitude:
                 for k in range(plan.power.size):
                     plan.power[k] = math.sqrt(plan.power[k])
-            _bands(plan.power, plan, out[done])
+            _bands(plan.power, plan.bank, out[done])
             counts[START] += plan.hop
             done += 1
     return done
+
+
+class Kernel:
+    """The plain kernel with its memory; as in `edge.frontend.fused`.
+
+    Parameters
+    ----------
+    plan
+        From `plan`.
+    """
+
+    width = PLAIN
+
+    def __init__(self, plan: Plan) -> None:
+        self._call, self._plan = push, plan.copied()
+        self.counts, self.buffer = self._plan.counts, self._plan.buffer
+        self._out, self._frames = views(plan.bank.gain.size)
+        self.run(np.zeros(0, np.float32), self._out)  # compile now, not at the first sound
+
+    def push(self, samples: Samples) -> Float32 | None:
+        """Frames that samples complete, in views made beforehand; None where they may be too many."""
+        if samples.size > ROWS * self._plan.hop:
+            return None
+        return self._frames[self.run(samples, self._out)]
+
+    def run(self, samples: Samples, out: Float32) -> int:
+        """Frames into the first rows of `out`, without the GIL; how many."""
+        return int(self._call(plain(samples, "W"), (self._plan, out)))
 
 
 def plan(spec: FrontEndSpec) -> Plan:
@@ -256,9 +304,6 @@ def plan(spec: FrontEndSpec) -> Plan:
     whole = size & (size - 1) == 0
     m = size // 2 if whole else 1 << (2 * size - 1).bit_length()
     angle = 2 * np.pi * np.arange(m) / m
-    spans, weights = _sparse(filterbank.bank(spec))
-    scale, floor, add, factor = filterbank.compression(spec)
-    gain, shift = filterbank.affine(spec)
     chirp, kernel = (np.zeros((2, 0), np.float32),) * 2 if whole else _chirp(size, m)
     return Plan(
         hop=spec.frames.hop,
@@ -269,12 +314,7 @@ def plan(spec: FrontEndSpec) -> Plan:
         chirp=chirp,
         kernel=kernel,
         magnitude=spec.bands.spectrum == "magnitude",
-        spans=spans,
-        weights=weights,
-        scale=scale,
-        constants=(np.float32(floor), np.float32(add), np.float32(factor)),
-        gain=_single(gain),
-        shift=_single(shift),
+        bank=bank(spec),
         zero_mean=spec.frames.remove_dc,
         emphasis=np.float32(spec.frames.preemphasis),
         frame=np.zeros(window, np.float32),
@@ -283,6 +323,15 @@ def plan(spec: FrontEndSpec) -> Plan:
         buffer=np.zeros(room(window, spec.frames.hop), np.float32),
         counts=np.zeros(COUNTS, np.int64),
     )
+
+
+def bank(spec: FrontEndSpec) -> Bank:
+    """From the spec's bins to its features."""
+    spans, weights = _sparse(filterbank.bank(spec))
+    scale, floor, add, factor = filterbank.compression(spec)
+    gain, shift = filterbank.affine(spec)
+    constants = (np.float32(floor), np.float32(add), np.float32(factor))
+    return Bank(spans, weights, scale, constants, _single(gain), _single(shift))
 
 
 def _single(x: np.ndarray) -> np.ndarray:

@@ -204,6 +204,27 @@ class NoiseFloor(Table, frozen=True, tag_field="kind", tag="noise-floor"):
     speed: float = 3.0
 
 
+class BinFloor(NoiseFloor, frozen=True, tag_field="kind", tag="running"):
+    """The running floor of `NoiseFloor` for magnitudes of bins; `least` is the smallest magnitude that counts.
+
+    By default that is what rounding to 16 bits leaves in a bin: after digital silence a floor should not lie at zero.
+    """
+
+    least: float = 1e-4
+
+
+class BinPercentile(Table, frozen=True, tag_field="kind", tag="percentile"):
+    """The exact percentile of card 10: each bin over the `quantile` of its last `seconds`, by linear interpolation.
+
+    The card takes it over the whole clip, which a stream cannot know; with `seconds` as long as the clip, its last
+    frame is the card's. It keeps all those frames: `BinFloor` needs one number a bin.
+    """
+
+    quantile: float = 0.1
+    seconds: float = 10.0
+    least: float = 1e-4
+
+
 class Stack(Table, frozen=True, tag_field="kind", tag="stack"):
     """`count` consecutive frames side by side, a new one every `stride` frames; only whole stacks count."""
 
@@ -213,6 +234,7 @@ class Stack(Table, frozen=True, tag_field="kind", tag="stack"):
 
 Bands: TypeAlias = Mel | LinearBands | Spectrum
 Scale: TypeAlias = Linear | Ln | Log10 | Decibel
+Background: TypeAlias = BinFloor | BinPercentile
 Post: TypeAlias = Standardise | Pcen | Mfcc | Delta | RunningMean | NoiseFloor | Stack
 
 
@@ -227,6 +249,8 @@ class FrontEndSpec(Table, frozen=True):
         The pipeline, in this order.
     resampler
         soxr quality used where the source's rate differs.
+    background
+        What magnitudes of bins are divided by before they are summed into bands; nothing by default.
 
     Raises
     ------
@@ -240,6 +264,7 @@ class FrontEndSpec(Table, frozen=True):
     scale: Scale = Linear()
     post: list[Post] = []
     resampler: Literal["HQ", "VHQ", "MQ"] = "HQ"
+    background: Background | None = None
 
     @property
     def hop(self) -> int:
@@ -278,6 +303,13 @@ class FrontEndSpec(Table, frozen=True):
         return counts
 
     @property
+    def extracted(self) -> FrontEndSpec:
+        """What the kernel computes: all before the post stages; magnitudes of bins where a background is removed."""
+        if self.background is None:
+            return self
+        return FrontEndSpec(self.rate, self.frames, Spectrum("magnitude"))
+
+    @property
     def lookahead(self) -> int:
         """Samples behind frame ``k``'s grid point ``k · hop`` that a centred frame and deltas wait for.
 
@@ -310,6 +342,7 @@ class FrontEndSpec(Table, frozen=True):
         self._check_frames()
         self._check_bands()
         self._check_scale()
+        self._check_background()
         for i, stage in enumerate(self.post):
             self._check_stage(stage, i)
         return self
@@ -340,6 +373,19 @@ class FrontEndSpec(Table, frozen=True):
             _expect(not math.isnan(reference), "scale.reference", fixed, self.scale.reference)
             ok = 0 < self.scale.floor < math.inf and 0 < reference < math.inf
             _expect(ok, "scale", "floor and reference above 0", self.scale)
+
+    def _check_background(self) -> None:
+        match self.background:
+            case BinFloor(quantile, speed, least):
+                ok = 0 < quantile < 1 and 0 < speed <= 1000
+                expected = "quantile between 0 and 1, speed above 0 to 1000 nepers per second"
+                _expect(ok, "background", expected, self.background)
+                _expect(1e-20 <= least < math.inf, "background.least", "1e-20 or more", least)
+            case BinPercentile(quantile, seconds, least):
+                _expect(0 <= quantile <= 1, "background.quantile", "0 to 1", quantile)
+                frames = seconds * self.rate / self.frames.hop
+                _expect(1 <= frames <= 100_000, "background.seconds", "time of 1 to 100000 frames", seconds)
+                _expect(1e-20 <= least < math.inf, "background.least", "1e-20 or more", least)
 
     def _check_stage(self, stage: Post, i: int) -> None:
         where, count = f"post[{i}]", self.counts[i]

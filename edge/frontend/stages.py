@@ -167,13 +167,16 @@ class NoiseFloorStage(_Carrying):
     the result independent of a fixed gain per band.
     """
 
-    def __init__(self, stage: NoiseFloor, count: int, seconds_per_frame: float, unit: float | None) -> None:
+    def __init__(
+        self, stage: NoiseFloor, count: int, seconds_per_frame: float, unit: float | None, least: float = 1e-20
+    ) -> None:
         super().__init__(count)
+        self._least = np.float32(least)
         step = stage.speed * seconds_per_frame
         up, down = step * stage.quantile, -step * (1 - stage.quantile)
         self._ratio = unit is None
-        self._up = np.float32(math.exp(up) if unit is None else up * unit)
-        self._down = np.float32(math.exp(down) if unit is None else down * unit)
+        steps = [math.exp(up), math.exp(down)] if unit is None else [up * unit, down * unit]
+        self._steps = np.array(steps, np.float32)
         self._past = {"floor": np.zeros(count, np.float32), "seen": np.zeros(1, np.float32)}
 
     def reset(self, first: int) -> int:
@@ -184,7 +187,7 @@ class NoiseFloorStage(_Carrying):
     def push(self, frames: Float32) -> Float32:
         """Frames of the same shape."""
         out = np.empty_like(frames)
-        _noise_floor(frames, self._past["floor"], self._past["seen"], self._up, self._down, self._ratio, out)
+        _noise_floor(frames, self._past["floor"], self._past["seen"], self._steps, self._ratio, self._least, out)
         return out
 
 
@@ -357,8 +360,8 @@ def _running_mean(frames, mean, seen, least, out):  # type: ignore[no-untyped-de
 
 
 @jit
-def _noise_floor(frames, floor, seen, up, down, ratio, out):  # type: ignore[no-untyped-def]
-    least = np.float32(1e-20)
+def _noise_floor(frames, floor, seen, steps, ratio, least, out):  # type: ignore[no-untyped-def]
+    up, down = steps
     for t in range(out.shape[0]):
         for f in range(floor.size):
             x = frames[t, f]

@@ -9,7 +9,8 @@ import numpy as np
 
 from edge.blocks import AudioBlock, FeatureBlock, Float32
 from edge.frontend import stages
-from edge.frontend.extractor import Extractor, Samples
+from edge.frontend.buffer import Samples
+from edge.frontend.extractor import Extractor
 from edge.frontend.spec import FrontEndSpec
 from edge.frontend.stages import State
 
@@ -49,6 +50,8 @@ class FrontEnd:
     def __init__(self, spec: FrontEndSpec, channels: int = 1, width: int | None = None) -> None:
         self.spec = spec.check()
         self._channels = [_Channel(spec, width) for _ in range(channels)]
+        self._only = self._channels[0] if channels == 1 else None
+        self._rate, self._hop = spec.rate, spec.hop
         self.reset("", 0)
 
     @property
@@ -97,7 +100,7 @@ class FrontEnd:
     def reset(self, epoch: str, start: int) -> None:
         """Forget all samples; the next block begins at sample `start` of `epoch`."""
         self._epoch, self._start, self._next = epoch, start, start
-        self._warned = False
+        self._warned, self._replaced = False, self.replaced
         for channel in self._channels:
             self._frame = channel.reset(start)
 
@@ -109,23 +112,28 @@ class FrontEnd:
         ValueError
             Where the block does not join the one before: call `flush` and `reset` at a gap.
         """
-        if (block.epoch, block.start, block.rate) != (self._epoch, self._next, self.spec.rate):
+        if block.start != self._next or block.epoch != self._epoch or block.rate != self._rate:
             raise ValueError(
-                f"front end: expected sample {self._next} of epoch {self._epoch!r} at {self.spec.rate} Hz, "
+                f"front end: expected sample {self._next} of epoch {self._epoch!r} at {self._rate} Hz, "
                 f"got {block.start} of {block.epoch!r} at {block.rate} Hz: reset at a gap"
             )
-        before = self.replaced
-        frames = [channel.push(x) for channel, x in zip(self._channels, self._columns(block.samples), strict=True)]
-        if self.replaced != before and not self._warned:
+        samples = block.samples
+        if self._only and type(samples) is np.ndarray and samples.ndim == 1:  # the short way: a hop's time counts
+            frames, replaced = self._only.push(samples), self._only.extractor.replaced
+        else:
+            columns = zip(self._channels, self._columns(samples), strict=True)
+            frames = self._joined([channel.push(x) for channel, x in columns])
+            replaced = self.replaced
+        if replaced != self._replaced and not self._warned:
             self._warned = True
-            log.warning(_REPLACED, self.replaced - before, f"the block at sample {block.start}")
-        self._next = block.stop
+            log.warning(_REPLACED, replaced - self._replaced, f"the block at sample {block.start}")
+        self._next += len(samples)
         return self._block(frames)
 
     def flush(self) -> FeatureBlock:
         """Frames that only the end completes: those that reach into the silence behind it, or beyond the last frame."""
         tail = self._tail(self._start, self._next - self._start)
-        return self._block([channel.flush(tail) for channel in self._channels])
+        return self._block(self._joined([channel.flush(tail) for channel in self._channels]))
 
     def state(self) -> State:
         """All that the next frames depend on, as arrays by name; `restore` takes it, in another process too."""
@@ -167,10 +175,10 @@ class FrontEnd:
         x: Any = np.asarray(samples)
         return [x] if channels == 1 else [np.ascontiguousarray(x[:, i]) for i in range(channels)]
 
-    def _block(self, frames: list[Float32]) -> FeatureBlock:
-        block = FeatureBlock(self._epoch, self._frame, self.spec.hop, self.spec.rate, self._joined(frames))
-        self._frame += len(frames[0])
-        return block
+    def _block(self, frames: Float32) -> FeatureBlock:
+        first = self._frame
+        self._frame = first + len(frames)
+        return FeatureBlock(self._epoch, first, self._hop, self._rate, frames)
 
     def _joined(self, frames: list[Float32]) -> Float32:
         return frames[0] if len(frames) == 1 else np.stack(frames, axis=1)
@@ -181,8 +189,8 @@ class _Channel:
 
     def __init__(self, spec: FrontEndSpec, width: int | None) -> None:
         self.spec = spec
-        self.extractor = Extractor(spec, width)
-        self._stages = stages.build(spec)
+        self.extractor = Extractor(spec.extracted, width)
+        self._stages = _chain(spec)
 
     def reset(self, start: int) -> int:
         """The next sample has index `start`; the number of the first frame."""
@@ -207,7 +215,7 @@ class _Channel:
 
     def transform(self, samples: Samples, tail: int, threads: int | None) -> Float32:
         frames = self.extractor.transform(samples, -self.spec.frames.lead, tail, threads)
-        return _ended(stages.build(self.spec), frames)
+        return _ended(_chain(self.spec), frames)
 
     def state(self) -> State:
         parts = [self.extractor.state(), *(stage.state() for stage in self._stages)]
@@ -217,6 +225,15 @@ class _Channel:
         self.extractor.restore(_below("0.", state))
         for i, stage in enumerate(self._stages, 1):
             stage.restore(_below(f"{i}.", state))
+
+
+def _chain(spec: FrontEndSpec) -> list[stages.Stage]:
+    """All behind the kernel."""
+    if spec.background is None:
+        return stages.build(spec)
+    from edge.frontend import background  # brings the plain kernel with it, which few need
+
+    return background.build(spec) + stages.build(spec)
 
 
 def _ended(chain: list[stages.Stage], frames: Float32) -> Float32:

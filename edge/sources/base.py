@@ -11,6 +11,7 @@ import logging
 import re
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -19,13 +20,29 @@ from edge.blocks import Float32
 from edge.clock import FLOOR_NS, Clock, SampleClock
 from edge.errors import SourceError, WheatearError
 from edge.ids import uuid7
-from edge.ring import Ring
 
 log = logging.getLogger(__name__)
 
 Channel = int | str  # an index from 0, or "mix"
+Channels = Channel | tuple[Channel, ...]  # several: samples come as ``[N, n]``, for a `Fan`
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 JOIN_S = 5.0
+
+
+class Sink(Protocol):
+    """Where a source delivers: a `Ring`, or a `Fan` of them."""
+
+    def begin(self, epoch: str, start: int = 0, lost: int = 0, exact: bool = True) -> None:
+        """Say what the next sample is."""
+
+    def write(self, samples: Float32) -> None:
+        """Append samples; never waits."""
+
+    def write_all(self, samples: Float32, stop: threading.Event) -> bool:
+        """Append samples, waiting for room; False if it was stopped."""
+
+    def close(self, error: WheatearError | None = None) -> None:
+        """Say that nothing follows."""
 
 
 class Source(Protocol):
@@ -47,6 +64,10 @@ class Source(Protocol):
         Samples to come, where known.
     bad_samples, first_bad
         Samples that were NaN or infinite and became 0, and the index of the first of them.
+    zeros_are_a_fault
+        It has noise of its own: nothing but zeros means that it does not work.
+    longest_wait_s
+        Between attempts to have it back.
     """
 
     name: str
@@ -57,6 +78,8 @@ class Source(Protocol):
     frames: int | None
     bad_samples: int
     first_bad: int | None
+    zeros_are_a_fault: bool
+    longest_wait_s: float
 
     def open(self) -> None:
         """Find the sound and learn its rate.
@@ -67,7 +90,7 @@ class Source(Protocol):
             In one line: what was looked for, what was found, what to do.
         """
 
-    def start(self, ring: Ring, clock: Clock, sample_clock: SampleClock) -> None:
+    def start(self, ring: Sink, clock: Clock, sample_clock: SampleClock) -> None:
         """Begin to deliver into `ring`, under a new epoch."""
 
     def close(self) -> None:
@@ -85,6 +108,8 @@ class BaseSource:
 
     floor_ns = FLOOR_NS
     reconnects = False
+    zeros_are_a_fault = False
+    longest_wait_s = 30.0
 
     def __init__(self, name: str, *, live: bool) -> None:
         self.name = printable(name)
@@ -96,12 +121,12 @@ class BaseSource:
         self.first_bad: int | None = None
 
     def clean(self, samples: Float32, index: int) -> Float32:
-        """Return `samples` ``[N]`` with NaN and infinities as 0; count them. `index` is that of the first sample."""
+        """Return `samples` ``[N]`` or ``[N, n]``, the first of them sample `index`, with NaN and infinities as 0."""
         finite = np.isfinite(samples)
         if finite.all():
             return samples
         if self.first_bad is None:
-            self.first_bad = index + int(finite.argmin())
+            self.first_bad = index + int(finite.argmin()) // (finite.size // len(finite))
             log.warning("%s: sample %d is not a number; such samples are taken as 0", self.name, self.first_bad)
         self.bad_samples += int(np.count_nonzero(~finite))
         return np.where(finite, samples, np.float32(0))
@@ -114,7 +139,7 @@ class ThreadSource(BaseSource, ABC):
         super().__init__(name, live=live)
         self.stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._ring: Ring | None = None
+        self._ring: Sink | None = None
 
     @abstractmethod
     def open(self) -> None:
@@ -127,7 +152,7 @@ class ThreadSource(BaseSource, ABC):
     def release(self) -> None:
         """Give back files and processes; called once delivery has ended."""
 
-    def start(self, ring: Ring, clock: Clock, sample_clock: SampleClock) -> None:
+    def start(self, ring: Sink, clock: Clock, sample_clock: SampleClock) -> None:
         """Begin to deliver into `ring`, under a new epoch."""
         self._ring = ring
         feed = Feed(self, ring, clock, sample_clock, self.stop)
@@ -169,7 +194,7 @@ class Feed:
     """
 
     def __init__(
-        self, source: BaseSource, ring: Ring, clock: Clock, sample_clock: SampleClock, stop: threading.Event
+        self, source: BaseSource, ring: Sink, clock: Clock, sample_clock: SampleClock, stop: threading.Event
     ) -> None:
         self.ring = ring
         self.clock = clock
@@ -215,14 +240,26 @@ class Feed:
         return not self._stop.is_set()
 
 
-def to_mono(frames: Float32, channel: Channel) -> Float32:
-    """Return one channel ``[N]`` of frames ``[N, C]``, or the mean of all where `channel` is ``"mix"``."""
+def to_mono(frames: Float32, channel: Channels) -> Float32:
+    """Return one channel ``[N]`` of frames ``[N, C]``, or the mean of all where `channel` is ``"mix"``.
+
+    Several channels come as ``[N, n]``.
+    """
+    if isinstance(channel, tuple):
+        columns = [to_mono(frames, one) for one in channel]
+        return columns[0][:, np.newaxis] if len(columns) == 1 else np.stack(columns, axis=1)
     if channel == "mix":
         return frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1, dtype=np.float32)
     return frames[:, int(channel)]
 
 
-def check_format(name: str, rate: int, channels: int, channel: Channel) -> None:
+def channels_needed(channel: Channels, available: int) -> int:
+    """How many of the `available` channels of a device must be opened; a mix is of the first two."""
+    wanted: Sequence[Channel] = channel if isinstance(channel, tuple) else (channel,)
+    return max(min(available, 2) if one == "mix" else int(one) + 1 for one in wanted)
+
+
+def check_format(name: str, rate: int, channels: int, channel: Channels) -> None:
     """Refuse rates and channels that cannot be.
 
     Raises
@@ -232,8 +269,9 @@ def check_format(name: str, rate: int, channels: int, channel: Channel) -> None:
     """
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise SourceError(f"{name}: expected {LOWEST_RATE} to {HIGHEST_RATE} samples a second, got {rate}")
-    if channel != "mix" and not (isinstance(channel, int) and 0 <= channel < channels):
-        raise SourceError(f'{name}: expected a channel from 0 to {channels - 1} or "mix", got {channel}')
+    for one in channel if isinstance(channel, tuple) else (channel,):
+        if one != "mix" and not (isinstance(one, int) and 0 <= one < channels):
+            raise SourceError(f'{name}: expected a channel from 0 to {channels - 1} or "mix", got {one}')
 
 
 def printable(text: str) -> str:

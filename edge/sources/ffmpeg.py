@@ -16,8 +16,9 @@ import threading
 import time
 
 from edge.errors import SourceError
-from edge.sources.base import Channel, Feed, ThreadSource, check_format, printable, to_mono
+from edge.sources.base import Channels, Feed, ThreadSource, check_format, printable, to_mono
 from edge.sources.pcm import PcmReader, read_header
+from edge.sources.redact import redact
 
 SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "tcp", "udp")
 WHITELIST = "http,https,httpproxy,tls,tcp,udp,rtp,srtp,rtsp,rtmp,rtmps,srt,crypto"  # no file, concat, subfile, data
@@ -45,7 +46,7 @@ class FfmpegSource(ThreadSource):
     floor_ns = NETWORK_FLOOR_NS
     reconnects = True  # until it turns out to have an end
 
-    def __init__(self, url: str, *, channel: Channel = "mix", silence_s: float = SILENCE_S) -> None:
+    def __init__(self, url: str, *, channel: Channels = "mix", silence_s: float = SILENCE_S) -> None:
         super().__init__(redact(url), live=True)
         self._url = url
         self._channel = channel
@@ -166,13 +167,3 @@ class FfmpegSource(ThreadSource):
             self.live = self.reconnects = found[1] == "N/A"
         if found := re.search(r"\[(?:error|fatal|panic)\] (.+)", line):
             self._problem = printable(redact(found[1].replace(self._url, self.name)))
-
-
-def redact(text: str) -> str:
-    """Return `text` with user names, passwords and query strings of URLs as ``***``.
-
-    >>> redact("rtsp://me:secret@camera/1?token=abc: 401 Unauthorized")
-    'rtsp://***@camera/1?***: 401 Unauthorized'
-    """
-    text = re.sub(r"://\S*@", "://***@", text)
-    return re.sub(r"(://[^\s?]*\?)\S*?(?=:?(?:\s|$))", r"\1***", text)

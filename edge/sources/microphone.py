@@ -15,8 +15,7 @@ from typing import Any
 from edge.blocks import Float32
 from edge.clock import SECOND, Clock, SampleClock
 from edge.errors import SourceError
-from edge.ring import Ring
-from edge.sources.base import BaseSource, Channel, Feed, check_format, printable, to_mono
+from edge.sources.base import BaseSource, Channels, Feed, Sink, channels_needed, check_format, printable, to_mono
 
 LATENCY_S = 0.1  # room for a busy system; nothing here needs less
 SILENCE_S = 10.0
@@ -56,13 +55,15 @@ class MicrophoneSource(BaseSource):
 
     floor_ns = BUFFER_NS
     reconnects = True
+    zeros_are_a_fault = True
+    longest_wait_s = 3.0
 
     def __init__(
         self,
         device: int | str | None = None,
         *,
         rate_hint: int | None = None,
-        channel: Channel = "mix",
+        channel: Channels = "mix",
         silence_s: float = SILENCE_S,
     ) -> None:
         super().__init__("microphone" if device is None else f"microphone {device}", live=True)
@@ -72,7 +73,7 @@ class MicrophoneSource(BaseSource):
         self._silence_s = silence_s
         self._stream: Any = None
         self._feed: Feed | None = None
-        self._ring: Ring | None = None
+        self._ring: Sink | None = None
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
         self._called_ns = 0  # by the injected clock: the count of lost samples comes from it
@@ -85,7 +86,7 @@ class MicrophoneSource(BaseSource):
             device = find(_devices(sd), self._wanted)
             self.name = f"microphone {device.name}"
             check_format(self.name, device.rate, device.channels, self._channel)
-            channels = min(device.channels, 2) if self._channel == "mix" else int(self._channel) + 1
+            channels = channels_needed(self._channel, device.channels)
             self.rate = self._choose_rate(sd, device, channels)
             try:
                 self._stream = sd.InputStream(
@@ -104,7 +105,7 @@ class MicrophoneSource(BaseSource):
                 ) from None
             _open_streams.add(id(self))
 
-    def start(self, ring: Ring, clock: Clock, sample_clock: SampleClock) -> None:
+    def start(self, ring: Sink, clock: Clock, sample_clock: SampleClock) -> None:
         """Begin to deliver into `ring`, under a new epoch."""
         self._ring = ring
         self._feed = Feed(self, ring, clock, sample_clock, self._stop)

@@ -6,12 +6,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from edge.errors import SourceError
-from edge.sources.base import Channel, Source
-from edge.sources.ffmpeg import FfmpegSource, redact
+from edge.sources.alsa import AlsaSource
+from edge.sources.base import Channels, Source
+from edge.sources.ffmpeg import FfmpegSource
 from edge.sources.microphone import MicrophoneSource
 from edge.sources.pipe import PipeSource
+from edge.sources.redact import redact
 from edge.sources.soundfile import SoundFileSource
 
+IDENTITIES = ("usb:", "card:", "alsa:")
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64", ".raw")
 
 
@@ -21,7 +24,7 @@ def make_source(
     rate_hint: int | None = None,
     pcm: str | None = None,
     realtime: bool = False,
-    channel: Channel = "mix",
+    channel: Channels = "mix",
     start: str | None = None,
 ) -> Source:
     """Return the source that `text` names; it is not open yet.
@@ -30,6 +33,9 @@ def make_source(
     none, ``mic:``           the default microphone
     ``-``                    standard input
     ``mic:2``, ``mic:USB``   a device by index or name, whatever else has that name
+    ``mic:usb:0d8c:0014``    a USB device by its identity, whatever its number; ``@1-1.2`` behind it: in that socket
+    ``mic:card:Device``      a sound card by its ALSA id
+    ``mic:alsa:NAME``        any ALSA device
     ``file:2``               a file, whatever else has that name
     an existing path         that file
     ``rtsp://…``             a URL
@@ -68,6 +74,8 @@ def make_source(
         return SoundFileSource(rest, realtime=realtime, channel=channel, start_utc_ns=parse_start(start))
     if kind == "url":
         return FfmpegSource(rest, channel=channel)
+    if rest.startswith(IDENTITIES):
+        return AlsaSource(rest, rate_hint=rate_hint, channel=channel)
     device = int(rest) if rest.isascii() and rest.isdigit() else rest or None
     return MicrophoneSource(device, rate_hint=rate_hint, channel=channel)
 

@@ -7,7 +7,7 @@ import os
 import select
 
 from edge.errors import SourceError
-from edge.sources.base import Channel, Feed, ThreadSource, check_format, to_mono
+from edge.sources.base import Channels, Feed, ThreadSource, check_format, to_mono
 from edge.sources.pcm import PcmReader, parse_pcm, read_header
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class PipeSource(ThreadSource):
     floor_ns = PIPE_FLOOR_NS
 
     def __init__(
-        self, *, pcm: str | None = None, channel: Channel = "mix", realtime: bool = False, fd: int = 0
+        self, *, pcm: str | None = None, channel: Channels = "mix", realtime: bool = False, fd: int = 0
     ) -> None:
         super().__init__("standard input", live=realtime)
         self._pcm = parse_pcm(pcm) if pcm else None

@@ -12,7 +12,7 @@ import numpy as np
 from edge.blocks import Float32
 from edge.clock import SECOND, Clock
 from edge.errors import SourceError
-from edge.sources.base import Channel, Feed, ThreadSource, check_format, printable, to_mono
+from edge.sources.base import Channels, Feed, ThreadSource, check_format, printable, to_mono
 from edge.sources.pcm import WavHeader, read_header
 
 BLOCK_SAMPLES = 1 << 17  # over all channels: half a megabyte
@@ -42,7 +42,7 @@ class SoundFileSource(ThreadSource):
         path: str | Path,
         *,
         realtime: bool = False,
-        channel: Channel = "mix",
+        channel: Channels = "mix",
         start_utc_ns: int | None = None,
     ) -> None:
         super().__init__(Path(path).name, live=False)

@@ -314,3 +314,40 @@ def test_copy_never_returns_torn_samples():
         np.testing.assert_array_equal(samples, np.arange(first, first + 3000, dtype=np.float32))
     thread.join()
     assert ring.copy("e", 1_997_000, 2_000_000)[0] == 1_997_000
+
+
+def test_it_tells_what_it_holds_stretch_by_stretch():
+    ring = Ring(100, 1000)
+    ring.begin("a")
+    ring.write(np.ones(60, np.float32))
+    ring.begin("a", start=80, lost=20)
+    ring.write(np.ones(30, np.float32))
+    assert ring.held("a") == [(0, 60), (80, 110)]
+    ring.begin("b")
+    assert ring.held("b") == []
+    ring.write(np.ones(50, np.float32))
+    assert ring.held("a") == [(40, 60), (80, 110)]
+    assert ring.held("b") == [(0, 50)]
+    for first, last in ring.held("a"):
+        assert ring.copy("a", first, last) is not None
+    assert ring.copy("a", 39, 60) is None
+
+
+def test_history_stays_while_a_writer_waits_for_room():
+    ring, sound = Ring(100, 1000, history=40), np.arange(1000, dtype=np.float32)
+    ring.begin("a")
+    writer = threading.Thread(target=ring.write_all, args=(sound, threading.Event()), daemon=True)
+    writer.start()
+    done = 0
+    while done < 1000:
+        done = ring.read(25, 5).stop
+        time.sleep(0.001)  # time for the writer to overrun
+        past = ring.copy("a", max(0, done - 40), done)
+        assert np.array_equal(past, sound[max(0, done - 40) : done])
+    writer.join(5)
+
+
+@pytest.mark.parametrize("history", [-1, 100])
+def test_a_history_fits_into_the_ring(history):
+    with pytest.raises(ValueError, match="history must be less than its capacity of 100"):
+        Ring(100, 1000, history=history)

@@ -19,7 +19,7 @@ from training import recipe, run
 from training.batch import Batch
 from training.commands.train import train as train_command
 from training.data import decode
-from training.data.esc10 import LABELS
+from training.data.formats.esc import LABELS
 from training.layers.heads import Scores
 from training.losses.frame_clip import FrameClipSettings, at_rate, frame_clip, linear_softmax
 from training.procedures import Job

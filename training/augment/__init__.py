@@ -1,1 +1,50 @@
-"""Transforms of training sounds and features: one file each, pure functions of their input and a random generator."""
+"""Transforms of training sounds and features: one file each, pure functions of their input and a random generator.
+
+A recipe lists them in the order in which they are applied:
+
+[[augment]]
+kind = "gain"
+probability = 0.5
+db = [-12, 6]
+"""
+
+from training.augment import (
+    background,
+    between_class,
+    clipping,
+    device,
+    equalise,
+    gain,
+    masks,
+    mixup,
+    pitch,
+    place,
+    same_label,
+    shift,
+    speed,
+    stretch,
+)
+from training.augment.chain import Chain, parse
+from training.augment.registry import FEATURE, MIXING, WAVEFORM
+
+__all__ = [
+    "FEATURE",
+    "MIXING",
+    "WAVEFORM",
+    "Chain",
+    "background",
+    "between_class",
+    "clipping",
+    "device",
+    "equalise",
+    "gain",
+    "masks",
+    "mixup",
+    "parse",
+    "pitch",
+    "place",
+    "same_label",
+    "shift",
+    "speed",
+    "stretch",
+]

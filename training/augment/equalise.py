@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Float32 = npt.NDArray[np.float32]
+from training.augment.registry import WAVEFORM, AugmentSettings, Float32, Waveform, augmentation
 
 
 def equalise(samples: Float32, rate: int, curve: Float32) -> Float32:
@@ -22,3 +21,16 @@ def draw_curve(rng: np.random.Generator, depth: float, points: int = 7) -> Float
     """Independent gains of `depth` dB standard deviation with mean 0, limited to ±2 depth."""
     curve = np.clip(rng.normal(0.0, depth, points), -2 * depth, 2 * depth)
     return (curve - curve.mean()).astype(np.float32)
+
+
+class EqualiseSettings(AugmentSettings, frozen=True):
+    """Standard deviation of the curve in dB, and how many points it has."""
+
+    depth: float = 6.0
+    points: int = 7
+
+
+@augmentation(WAVEFORM, "equalise", EqualiseSettings)
+def build(settings: EqualiseSettings) -> Waveform:
+    """Filter by a drawn curve."""
+    return lambda samples, rate, rng: equalise(samples, rate, draw_curve(rng, settings.depth, settings.points))

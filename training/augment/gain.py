@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Float32 = npt.NDArray[np.float32]
+from training.augment.registry import WAVEFORM, AugmentSettings, Float32, Range, Waveform, augmentation
 
 
 def gain(samples: Float32, db: float) -> Float32:
@@ -20,3 +19,15 @@ def fade(samples: Float32, head: int, tail: int) -> Float32:
     out[:head] *= np.linspace(0, 1, head, dtype=np.float32)
     out[len(out) - tail :] *= np.linspace(1, 0, tail, dtype=np.float32)
     return out
+
+
+class GainSettings(AugmentSettings, frozen=True):
+    """By how many dB, [low, high]."""
+
+    db: Range = (-12.0, 6.0)
+
+
+@augmentation(WAVEFORM, "gain", GainSettings)
+def build(settings: GainSettings) -> Waveform:
+    """Amplify by a drawn gain; what goes beyond full scale is clipped."""
+    return lambda samples, rate, rng: gain(samples, rng.uniform(*settings.db))  # noqa: ARG005 - the contract

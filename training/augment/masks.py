@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Float32 = npt.NDArray[np.float32]
+from training.augment.registry import FEATURE, AugmentSettings, Feature, Float32, augmentation
 
 
 def mask_bands(frames: Float32, rng: np.random.Generator, widest: int, count: int) -> Float32:
@@ -33,3 +32,42 @@ def tilt(frames: Float32, rng: np.random.Generator, depth: float, points: int = 
     knots = np.linspace(0, frames.shape[1] - 1, points)
     curve = np.interp(np.arange(frames.shape[1]), knots, rng.normal(0.0, depth, points))
     return frames + curve.astype(np.float32)
+
+
+class BandMaskSettings(AugmentSettings, frozen=True):
+    """Bands of the widest mask, and how many masks."""
+
+    widest: int = 8
+    count: int = 2
+
+
+class TimeMaskSettings(AugmentSettings, frozen=True):
+    """Frames of the longest mask, and how many masks."""
+
+    longest: int = 25
+    count: int = 1
+
+
+class TiltSettings(AugmentSettings, frozen=True):
+    """Standard deviation of the curve, in units of the features, and how many points it has."""
+
+    depth: float = 0.4
+    points: int = 5
+
+
+@augmentation(FEATURE, "band-mask", BandMaskSettings)
+def build_band_mask(settings: BandMaskSettings) -> Feature:
+    """Mask drawn bands."""
+    return lambda frames, rng: mask_bands(frames, rng, min(settings.widest, frames.shape[1]), settings.count)
+
+
+@augmentation(FEATURE, "time-mask", TimeMaskSettings)
+def build_time_mask(settings: TimeMaskSettings) -> Feature:
+    """Mask drawn spans of time."""
+    return lambda frames, rng: mask_time(frames, rng, min(settings.longest, len(frames)), settings.count)
+
+
+@augmentation(FEATURE, "tilt", TiltSettings)
+def build_tilt(settings: TiltSettings) -> Feature:
+    """Add a drawn curve."""
+    return lambda frames, rng: tilt(frames, rng, settings.depth, settings.points)

@@ -2,35 +2,68 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 
 import click
 
 from edge.errors import ConfigError
+from training.commands.sources import background_of, data_options, progress, table_of
 
 
 @click.command()
-@click.argument("fold_runs", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--model", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True, help="Folder.")
-@click.option("--data", type=click.Path(file_okay=False, path_type=Path), required=True, envvar="WHEATEAR_DATA")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write OUT.json and OUT.md.")
-def evaluate(fold_runs: tuple[Path, ...], model: Path, data: Path, out: Path | None) -> None:
-    """Measure FOLD_RUNS on the folds that they never saw, and a model folder on what must stay quiet.
+@click.argument("targets", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@data_options
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for report.json, .md and PNGs.")
+@click.option("--into", type=click.Path(dir_okay=False, path_type=Path), help="File of results that gets the section.")
+@click.option("--section", help="Name of the section of --into.")
+@click.option("--title", default="", help="Title of the section; default: its name.")
+def evaluate(
+    targets: tuple[Path, ...],
+    data: Path,
+    folder: str | None,
+    kind: str | None,
+    settings: tuple[str, ...],
+    background: str | None,
+    out: Path | None,
+    into: Path | None,
+    section: str | None,
+    title: str,
+) -> None:
+    """Measure TARGETS: runs of training, in float, and model folders, every file as a device runs it.
 
-    Both by the decision rules of the model's card.
+    Each is judged only by recordings that its training never saw: a run by the fold that it held out, a model by what
+    its card does not name. Runs that held out different folds are also measured together. With one model among the
+    targets, all are decided by its card's rules.
 
     \b
-    Example:
-      wheatear evaluate runs/esc10-s-fold* --model edge/zoo/esc10-s --data ../shared/data --out docs/results
+    Examples:
+      wheatear evaluate runs/esc10-s --data ../shared/data
+      wheatear evaluate runs/esc10-s-fold* edge/zoo/esc10-s --data ../shared/data --out report
+      wheatear evaluate edge/zoo/esc10-s --data ../shared/data --folder esc50 --format esc --set subset=esc50
+      wheatear evaluate runs/fold* --data ../shared/data --into docs/results.json --section esc10-s
     """
     from training import report
     from training.evaluate import evaluate as measure
 
+    if bool(into) != bool(section):
+        raise ConfigError("evaluate: expected --into FILE and --section NAME together, got one of them")
     try:
-        results = measure(fold_runs, model, data)
+        with progress() as tell:
+            found = measure(targets, data, table_of(folder, kind, settings), background_of(background), tell)
     except ValueError as error:
         raise ConfigError(f"evaluate: {error}") from None
-    text = report.markdown(results)
-    click.echo(text)
+    found |= {"title": title or section or "", "command": command_line()}
+    click.echo(report.markdown(found))
     if out:
-        report.write(out, results, text)
+        written = report.write(out, found)
+        click.echo(f"{out}: {', '.join(path.name for path in written)}", err=True)
+    if into and section:
+        report.merge(into, section, found)
+        click.echo(f"{into}: section {section}", err=True)
+
+
+def command_line() -> str:
+    """Return the command as it was typed, for who wants the same figures."""
+    return shlex.join(["wheatear", *sys.argv[1:]]) if sys.argv[1:2] == ["evaluate"] else "wheatear evaluate"

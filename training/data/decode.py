@@ -37,7 +37,7 @@ def decode(path: Path, rate: int, start: int = 0, stop: int | None = None) -> Fl
         mono = soxr.resample(mono, source_rate, rate, quality="HQ")
     mono = mono.astype(np.float32)
     _save(cached, mono)
-    return mono[start:stop]
+    return mono[start:stop].copy()
 
 
 def _cache_file(path: Path, rate: int) -> Path:

@@ -26,7 +26,7 @@ class Shelf:
 
     def __init__(self, rate: int, limit: int = LIMIT) -> None:
         self.rate, self._room = rate, limit
-        self._kept: dict[tuple[str, float], Float32] = {}
+        self._kept: dict[tuple[str, float, float | None], Float32] = {}
         self._lock = threading.Lock()
 
     def __call__(self, item: Item) -> Float32:
@@ -37,7 +37,7 @@ class Shelf:
         ValueError
             The file cannot be read.
         """
-        key = (str(item.path), item.start)
+        key = (str(item.path), item.start, item.stop)
         if key in self._kept:
             return self._kept[key]
         samples = item.samples(self.rate)

@@ -7,14 +7,18 @@ import pytest
 
 from edge.frontend.filterbank import bank, taper
 from edge.frontend.presets import PRESETS
-from edge.frontend.spec import Linear, Mfcc, NoiseFloor, Standardise, parse
+from edge.frontend.spec import BinPercentile, Linear, Mfcc, NoiseFloor, Standardise, parse
 from edge.frontend.stream import FrontEnd
 
 
 def features(spec, x):
     """All frames ``[T, F]`` of samples ``[N]``, post stages included."""
-    frames = np.array([compress(spec, bank(spec) @ level(spec, frame)) for frame in framed(spec, x)])
     seconds = spec.frames.hop / spec.rate
+    bins = np.array([magnitudes(spec, frame) for frame in framed(spec, x)])
+    if spec.background:
+        bins = background(spec.background, bins, seconds)
+    bins = bins if spec.bands.spectrum == "magnitude" else bins**2
+    frames = compress(spec, bins @ bank(spec).T)
     for stage, count in zip(spec.post, spec.counts, strict=False):
         frames = STAGES[type(stage).__name__](stage, frames.reshape(-1, count), seconds, spec)
     return frames
@@ -29,14 +33,29 @@ def framed(spec, x):
     return [padded[k * f.hop : k * f.hop + f.window] for k in range(count)]
 
 
-def level(spec, frame):
+def background(stage, x, seconds):
+    """Over the numpy percentile of the last frames, or over a floor that takes steps."""
+    x = np.maximum(x, stage.least)
+    if isinstance(stage, BinPercentile):
+        length = round(stage.seconds / seconds)
+        pasts = [x[max(0, t + 1 - length) : t + 1] for t in range(len(x))]
+        return x / np.array([np.percentile(past, 100 * stage.quantile, axis=0) for past in pasts])
+    floor, out, step = np.log(x[0]), [], stage.speed * seconds
+    for t, frame in enumerate(np.log(x)):
+        if t:
+            floor = floor + np.where(frame > floor, step * stage.quantile, -step * (1 - stage.quantile))
+            floor = np.maximum(floor, np.log(stage.least))
+        out.append(np.exp(frame - floor))
+    return np.array(out)
+
+
+def magnitudes(spec, frame):
     f = spec.frames
     frame = frame * f.full_scale
     if f.remove_dc:
         frame = frame - frame.mean()
     frame = frame - f.preemphasis * np.concatenate([frame[:1], frame[:-1]])
-    magnitude = np.abs(fourier(f.window, f.size) @ (frame * taper(f.taper, f.window)))
-    return magnitude if spec.bands.spectrum == "magnitude" else magnitude**2
+    return np.abs(fourier(f.window, f.size) @ (frame * taper(f.taper, f.window)))
 
 
 @cache
@@ -176,6 +195,18 @@ SPECS = {
     "noise floor": {"post": [{"kind": "noise-floor", "speed": 20.0}]},
     "noise floor db": {"scale": {"kind": "db"}, "post": [{"kind": "noise-floor", "quantile": 0.3}]},
     "noise floor linear": {"scale": {"kind": "linear"}, "post": [{"kind": "noise-floor"}]},
+    "background": {"background": {"kind": "running", "speed": 20.0, "least": 1e-12}},
+    "background percentile": {"background": {"kind": "percentile", "seconds": 0.1, "least": 1e-12}},
+    "background of magnitudes": {
+        "bands": {**MEL, "spectrum": "magnitude"},
+        "background": {"kind": "percentile", "quantile": 0.5},
+        "post": [{"kind": "standardise", "mean": 1.0, "std": 2.0}, {"kind": "delta"}],
+    },
+    "background 16 bit": {
+        "frames": {**SMALL, "full_scale": 32768.0},
+        "scale": {"kind": "db"},
+        "background": {"kind": "percentile", "seconds": 0.02, "least": 1.0},
+    },
     "stack": {"post": [{"kind": "stack", "count": 3, "stride": 2}]},
     "stack with gaps": {
         "post": [{"kind": "stack", "count": 2, "stride": 5}, {"kind": "standardise", "mean": 0, "std": 2}]
@@ -226,7 +257,8 @@ def check(spec, kind, got, tolerance):
 
 def step(spec):
     """Nepers by which a tracked floor moves: on a level of its own rounding decides when it does."""
-    return max((s.speed * spec.frames.hop / spec.rate for s in spec.post if isinstance(s, NoiseFloor)), default=0.0)
+    floors = [stage for stage in [*spec.post, spec.background] if isinstance(stage, NoiseFloor)]
+    return max((2 * stage.speed * spec.frames.hop / spec.rate for stage in floors), default=0.0)
 
 
 @pytest.mark.parametrize("width", [1, None])

@@ -22,14 +22,14 @@ import numpy as np
 from edge.frontend.spec import parse
 assert "numba" not in sys.modules, "the spec alone must not need numba"
 from numba.core import event
-with event.install_recorder("numba:compile") as record:
+with event.install_recorder("numba:run_pass") as record:
     from edge.frontend.stream import FrontEnd
     spec = parse(json.loads(sys.argv[1]))
     front = FrontEnd(spec, width=int(sys.argv[2]))
     x = np.sin(np.arange(256)).astype(np.float32)
     frames = front.transform(x)
-compiled = [e.data["dispatcher"].py_func.__name__ for _, e in record.buffer if e.is_start]
-print(json.dumps({"compiled": compiled, "frame": frames[0].tolist()}))
+compiled = {e.data["qualname"].rpartition(".")[2] for _, e in record.buffer if e.is_start}
+print(json.dumps({"compiled": sorted(compiled), "frame": frames[0].tolist()}))
 """
 
 

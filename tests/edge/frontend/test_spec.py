@@ -22,6 +22,7 @@ def test_hash_ignores_spelled_out_defaults_and_the_spelling_of_numbers():
         "frames": {"hop": 320, "window": 512, "fft": 0, "taper": "hann", "centred": False},
         "bands": {"low": 50, "count": 64, "kind": "mel", "scale": "slaney"},
         "post": [],
+        "background": None,
     }
     assert parse(verbose).hash == parse(LOG_MEL).hash
 
@@ -60,6 +61,10 @@ def test_hash_sees_every_change(change):
         ({"post": [{"kind": "delta", "window": 0}]}, "`post[0].window` must be 1 to 100 frames, got 0"),
         ({"post": [{"kind": "running-mean", "seconds": 0.0}]}, "`post[0].seconds` must be above 0, got 0.0"),
         ({"post": [{"kind": "mfcc"}, {"kind": "noise-floor"}]}, "noise-floor first"),
+        ({"background": {"kind": "percentile", "quantile": 1.5}}, "`background.quantile` must be 0 to 1, got 1.5"),
+        ({"background": {"kind": "percentile", "seconds": 1e9}}, "time of 1 to 100000 frames"),
+        ({"background": {"kind": "running", "speed": 0.0}}, "speed above 0 to 1000 nepers per second"),
+        ({"background": {"kind": "running", "least": 0.0}}, "`background.least` must be 1e-20 or more, got 0.0"),
         ({"post": [{"kind": "stack", "count": 0}]}, "count and stride 1 to 1000"),
     ],
 )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from edge.frontend import stages
+from edge.frontend.background import build as build_background
 from edge.frontend.spec import parse
 
 BASE = {"rate": 16000, "frames": {"window": 320, "hop": 160}, "bands": {"kind": "mel", "count": 3}}
@@ -73,6 +74,45 @@ def test_a_noise_floor_settles_where_its_share_of_frames_lies_below():
     out = stage(LOG, kind="noise-floor", quantile=0.1, speed=2.0).push(x)
     share = (out[5000:] < 0).mean(axis=0)
     np.testing.assert_allclose(share, 0.1, atol=0.01)
+
+
+def background(**changes):
+    data = {**BASE, "background": {"kind": "percentile", **changes}}
+    return build_background(parse(data))
+
+
+def test_the_tenth_percentile_of_one_to_ten_is_1_9():
+    level, _ = background()
+    x = np.random.default_rng(0).permutation(np.arange(1, 11)).astype(np.float32)
+    out = level.push(np.repeat(x[:, None], level.count, axis=1))
+    np.testing.assert_allclose(out[-1], x[-1] / 1.9, rtol=1e-6)
+
+
+def test_a_percentile_forgets_what_is_older_than_its_time():
+    level, _ = background(seconds=0.05, quantile=0.5)  # five frames
+    x = np.float32([9, 9, 9, 1, 2, 3, 4, 5])
+    out = level.push(np.repeat(x[:, None], level.count, axis=1))[:, 0]
+    np.testing.assert_allclose(x / out, [9, 9, 9, 9, 9, 3, 3, 3])
+
+
+@pytest.mark.parametrize("kind", ["percentile", "running"])
+def test_a_background_takes_a_fixed_gain_per_bin_away(kind):
+    data = {**BASE, "scale": {"kind": "ln"}, "background": {"kind": kind, "least": 1e-12}}
+    rng = np.random.default_rng(0)
+    x, gain = rng.rayleigh(1.0, (300, 257)).astype(np.float32), np.exp2(rng.integers(-9, 9, 257)).astype(np.float32)
+    one, other = (bands.push(level.push(v)) for v in (x, x * gain) for level, bands in [build_background(parse(data))])
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_a_percentile_goes_on_from_its_state():
+    x = np.random.default_rng(0).rayleigh(1.0, (40, 257)).astype(np.float32)
+    one, other = background(seconds=0.1)[0], background(seconds=0.1)[0]
+    other.push(x[:7])  # a past of its own, to be forgotten
+    one.push(x[:25])
+    other.restore(one.state())
+    assert one.push(x[25:]).tobytes() == other.push(x[25:]).tobytes()
+    with pytest.raises(ValueError, match="expected at most 10 recent frames of 257 bins, got \\(3, 2\\)"):
+        other.restore({"recent": np.zeros((3, 2))})
 
 
 def test_pcen_of_a_steady_sound_is_its_own_formula():

@@ -29,6 +29,8 @@ KERNELS = {
     "prepared": {"frames": {**SMALL, "remove_dc": True, "preemphasis": 0.97, "taper": "povey"}},
     "sparse": {"frames": {"window": 63, "hop": 201}},
     "dense": {"frames": {"window": 64, "hop": 7}, "bands": {"kind": "spectrum"}},
+    "floored": {"background": {"kind": "running"}},
+    "background": {"background": {"kind": "percentile", "seconds": 0.1}},
     "odd": {"frames": {"window": 70, "hop": 30, "fft": 75}},
 }
 POSTS = {

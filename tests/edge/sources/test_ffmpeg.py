@@ -15,7 +15,8 @@ import soundfile
 from edge.clock import SampleClock, SystemClock
 from edge.errors import SourceError
 from edge.ring import Ring
-from edge.sources.ffmpeg import FfmpegSource, redact
+from edge.sources.ffmpeg import FfmpegSource
+from edge.sources.redact import redact
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg: apt-get install ffmpeg")
 

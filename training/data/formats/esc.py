@@ -29,6 +29,7 @@ ESC10 = {
     "rooster": "rooster",
     "crackling_fire": "fire_crackling",
 }
+LABELS = tuple(ESC10.values())
 
 
 class EscSettings(Settings, frozen=True):
@@ -58,7 +59,7 @@ def load(settings: EscSettings, folder: Path) -> Dataset:
     table = tables.first_existing(folder, ["meta/esc50.csv", "labels.csv"], "the table of ESC")
     clips = _official(table, settings.subset) if table.parent != folder else _small(table)
     small = settings.subset == "esc10"
-    there = list(ESC10.values()) if small else list(dict.fromkeys(label for _, _, label in clips))
+    there = list(LABELS) if small else list(dict.fromkeys(label for _, _, label in clips))
     labels = tables.chosen_labels(settings.labels, there, str(table))
     items = []
     for row, name, label in clips:

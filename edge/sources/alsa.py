@@ -1,0 +1,210 @@
+"""Microphones by what they are, not by number: straight through ALSA.
+
+PortAudio looks for devices once, when it is initialised, and cannot look again while another stream is open; a card
+that was plugged in again under another number stays unseen. ALSA opens a card by its id at any time. It is called
+through ctypes: its library is there wherever PortAudio is, and six functions are all that capture needs
+(https://www.alsa-project.org/alsa-doc/alsa-lib/pcm.html).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import errno
+import threading
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from edge.clock import SECOND
+from edge.errors import SourceError
+from edge.sources.base import (
+    LOWEST_RATE,
+    Channels,
+    Feed,
+    ThreadSource,
+    channels_needed,
+    check_format,
+    printable,
+    to_mono,
+)
+from edge.sources.identity import cards, find_card
+
+CAPTURE, NONBLOCK, INTERLEAVED, FLOAT = 1, 1, 3, 14  # snd_pcm_stream_t, open mode, snd_pcm_access_t, FLOAT_LE
+RATES = (48_000, 44_100, 96_000, 32_000, 192_000, 384_000, 250_000, 16_000, 8_000)
+LATENCY_US = 200_000
+PERIOD_S = 0.02
+WAIT_MS = 100
+SILENCE_S = 10.0
+MOST_CHANNELS = 32
+BUFFER_NS = 25_000_000
+LOST = (errno.ENODEV, errno.EBADFD, errno.EIO, errno.ENOENT, errno.ENOTTY)
+
+
+class AlsaSource(ThreadSource):
+    """A microphone.
+
+    Parameters
+    ----------
+    device
+        ``usb:0d8c:0014`` (with ``@1-1.2``: in that socket), ``card:Device``, or ``alsa:NAME`` of any ALSA device.
+    rate_hint
+        Samples per second wanted; a rate that the device has is used where it cannot.
+    channel
+        Index from 0, or ``"mix"``: the mean of the first two channels.
+    silence_s
+        Seconds without a sample after which the device counts as lost.
+    """
+
+    floor_ns = BUFFER_NS
+    reconnects = True
+    zeros_are_a_fault = True
+    longest_wait_s = 3.0
+
+    def __init__(
+        self,
+        device: str,
+        *,
+        rate_hint: int | None = None,
+        channel: Channels = "mix",
+        silence_s: float = SILENCE_S,
+    ) -> None:
+        super().__init__(f"microphone {device}", live=True)
+        self._wanted = device
+        self._rate_hint = rate_hint
+        self._channel = channel
+        self._silence_s = silence_s
+        self._channels = 0
+        self._pcm: Any = None
+        self._releasing = threading.Lock()
+
+    def open(self) -> None:
+        """Find the card and open it at the wanted rate, or else one of its own."""
+        alsa, name = _library(), self._device()
+        pcm = ctypes.c_void_p()
+        code = alsa.snd_pcm_open(ctypes.byref(pcm), name.encode(), CAPTURE, NONBLOCK)
+        if code < 0:
+            raise SourceError(
+                f"{self.name}: cannot be opened as `{printable(name)}`: {_why(code)}; "
+                "does another program hold it? (fuser -v /dev/snd/*)"
+            )
+        self._pcm = pcm
+        try:
+            self._set_up()
+        except SourceError:
+            self.release()
+            raise
+
+    def deliver(self, feed: Feed) -> None:
+        """Read until told to stop; an overrun begins a new epoch with an estimate of what was lost."""
+        alsa = _library()
+        period = max(int(self.rate * PERIOD_S), 1)
+        frames = np.empty((period, self._channels), np.float32)
+        self._check(alsa.snd_pcm_start(self._pcm))
+        heard = asked = feed.clock.monotonic_ns()
+        while not self.stop.is_set():
+            alsa.snd_pcm_wait(self._pcm, WAIT_MS)
+            count = alsa.snd_pcm_readi(self._pcm, frames.ctypes.data, period)
+            now = feed.clock.monotonic_ns()
+            if count > 0:
+                feed.put(to_mono(frames[:count], self._channel), wait=False, stamp=True)
+                heard = asked = now
+            elif count in (-errno.EPIPE, -errno.ESTRPIPE):
+                self._check(alsa.snd_pcm_prepare(self._pcm))
+                self._check(alsa.snd_pcm_start(self._pcm))
+                feed.begin(lost=(now - heard) * self.rate // SECOND)
+                heard = now
+            elif count != -errno.EAGAIN and count < 0:
+                self._check(count)
+            elif now - asked > self._silence_s * SECOND:
+                raise SourceError(f"{self.name}: delivered nothing for {self._silence_s:g} s; plug it in again")
+
+    def release(self) -> None:
+        """Close the device."""
+        with self._releasing:
+            pcm, self._pcm = self._pcm, None
+        if pcm is not None:
+            _library().snd_pcm_close(pcm)
+
+    def _device(self) -> str:
+        if self._wanted.startswith("alsa:"):
+            return self._wanted.removeprefix("alsa:")
+        card = find_card(self._wanted, cards())
+        self.name = f"microphone {card.name} ({self._wanted})"
+        return f"plughw:CARD={card.id}"  # plug converts the sample format; the rate stays the card's own
+
+    def _set_up(self) -> None:
+        available = self._available()
+        self._channels = channels_needed(self._channel, available)
+        check_format(self.name, LOWEST_RATE, available, self._channel)
+        alsa, code = _library(), 0
+        for rate in dict.fromkeys([self._rate_hint, *RATES] if self._rate_hint else RATES):
+            code = alsa.snd_pcm_set_params(self._pcm, FLOAT, INTERLEAVED, self._channels, rate, 0, LATENCY_US)
+            if code >= 0:
+                self.rate = int(rate or 0)
+                return
+        raise SourceError(f"{self.name}: cannot be set to any rate from 8 to 384 kHz: {_why(code)}")
+
+    def _available(self) -> int:
+        """Channels that the device has."""
+        alsa = _library()
+        parameters, most = ctypes.c_void_p(), ctypes.c_uint(0)
+        alsa.snd_pcm_hw_params_malloc(ctypes.byref(parameters))
+        try:
+            if alsa.snd_pcm_hw_params_any(self._pcm, parameters) < 0:
+                return 1
+            alsa.snd_pcm_hw_params_get_channels_max(parameters, ctypes.byref(most))
+        finally:
+            alsa.snd_pcm_hw_params_free(parameters)
+        return max(1, min(most.value, MOST_CHANNELS))
+
+    def _check(self, code: int) -> None:
+        if code < 0:
+            gone = " the device is gone: plug it in again;" if -code in LOST else ""
+            raise SourceError(f"{self.name}: stopped:{gone} ALSA says: {_why(code)}")
+
+
+@cache
+def _library() -> Any:
+    """The ALSA library with its types told.
+
+    Raises
+    ------
+    SourceError
+        Where it is missing; the message is the line to type.
+    """
+    try:
+        alsa = ctypes.CDLL(ctypes.util.find_library("asound") or "libasound.so.2")
+    except OSError as problem:
+        raise SourceError(
+            f"microphone: ALSA is missing ({printable(str(problem))}): sudo apt-get install libasound2"
+        ) from None
+    pointer, number, unsigned = ctypes.c_void_p, ctypes.c_int, ctypes.c_uint
+    alsa.snd_pcm_open.argtypes = [pointer, ctypes.c_char_p, number, number]
+    alsa.snd_pcm_readi.argtypes = [pointer, pointer, ctypes.c_ulong]
+    alsa.snd_pcm_readi.restype = ctypes.c_long
+    alsa.snd_pcm_set_params.argtypes = [pointer, number, number, unsigned, unsigned, number, unsigned]
+    alsa.snd_pcm_wait.argtypes = [pointer, number]
+    for name in ("start", "prepare", "close"):
+        getattr(alsa, f"snd_pcm_{name}").argtypes = [pointer]
+    alsa.snd_pcm_hw_params_malloc.argtypes = [pointer]
+    alsa.snd_pcm_hw_params_free.argtypes = [pointer]
+    alsa.snd_pcm_hw_params_any.argtypes = [pointer, pointer]
+    alsa.snd_pcm_hw_params_get_channels_max.argtypes = [pointer, pointer]
+    alsa.snd_strerror.argtypes = [number]
+    alsa.snd_strerror.restype = ctypes.c_char_p
+    alsa.snd_lib_error_set_handler(_quiet())
+    return alsa
+
+
+@cache
+def _quiet() -> Any:
+    """A handler that says nothing: ALSA writes its complaints to standard error, ours go into the exception."""
+    return ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)(
+        lambda *_: None
+    )
+
+
+def _why(code: int) -> str:
+    return printable(_library().snd_strerror(code).decode(errors="replace"))

@@ -1,0 +1,1 @@
+"""Composed benchmarks, each a file of settings: `wheatear compose --benchmark NAME` writes it anew, to the byte."""

@@ -1,0 +1,80 @@
+"""``wheatear tune``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edge.errors import ConfigError
+from training.commands.sources import background_of, data_options, progress, table_of
+
+
+@click.command()
+@click.argument("target", type=click.Path(exists=True, path_type=Path))
+@data_options
+@click.option(
+    "--runs",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Fold runs of the target's recipe: each is heard on the fold that it never saw.",
+)
+@click.option("--criterion", type=click.Choice(["f1", "false-alarms"]), default="f1", show_default=True)
+@click.option(
+    "--per-hour",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Most false alarms per hour of each class, for --criterion false-alarms.",
+)
+@click.option("--seen", is_flag=True, help="Allow recordings that the model was trained on; the card will say so.")
+@click.option("--write", is_flag=True, help="Write the rules into the target's card or recipe.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for report.json and report.md.")
+def tune(
+    target: Path,
+    data: Path,
+    folder: str | None,
+    kind: str | None,
+    settings: tuple[str, ...],
+    background: str | None,
+    runs: tuple[Path, ...],
+    criterion: str,
+    per_hour: float,
+    seen: bool,
+    write: bool,
+    out: Path | None,
+) -> None:
+    """Choose thresholds and median widths for every class of TARGET: a model folder, a run, or a recipe file.
+
+    A run is tuned on what its training held back for choosing, a model on data that its card does not name. For a model
+    that was trained on all folds, or a recipe, give --runs of its folds: the rules are chosen on held-out scores, and
+    what they are worth is told by rules that the other folds chose.
+
+    \b
+    Examples:
+      wheatear tune runs/esc10-s --data ../shared/data --write
+      wheatear tune edge/zoo/esc10-s --data ../shared/data --runs runs/fold1 --runs runs/fold2 --write
+      wheatear tune my-model --data . --folder garden --format folders --criterion false-alarms --per-hour 0.5
+    """
+    from training import report
+    from training.tuning import tune_target
+
+    table = table_of(folder, kind, settings)
+    try:
+        with progress() as tell:
+            found = tune_target(
+                target, data, runs=runs, table=table, background=background_of(background), seen=seen, tell=tell,
+                criterion=criterion, per_hour=per_hour,
+            )  # fmt: skip
+    except ValueError as error:
+        raise ConfigError(f"tune: {error}") from None
+    click.echo(report.markdown(found.report))
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
+    if out:
+        report.write(out, found.report)
+    if write:
+        from training import rules
+
+        rules.write(found.path, found.rules, found.tuned_on)
+        click.echo(f"{found.path}: rules of {found.changed} classes written", err=True)

@@ -1,0 +1,184 @@
+"""Tuning from the outside: which recordings may choose, what changed, and what it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.decode.decoder import Decoder
+from edge.errors import ConfigError
+from edge.inference.card import Decode
+from training import recipe as recipes
+from training import targets
+from training.data.dataset import Dataset
+from training.evaluate import Source, Tell, background_of, held_out, open_source
+from training.heard import Heard, hear
+from training.measures import HEADLINES, Figures
+from training.targets import Target
+from training.tune import Criterion, compare, cross_tuned, tune
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """New rules, where they belong, and the report.
+
+    Attributes
+    ----------
+    path
+        ``card.toml`` or recipe that the rules are for.
+    tuned_on
+        One line that says on what.
+    changed
+        How many classes have other rules than before.
+    """
+
+    rules: Decode
+    path: Path
+    tuned_on: str
+    changed: int
+    notes: tuple[str, ...]
+    report: Figures
+
+
+def tune_target(
+    path: Path,
+    data: Path,
+    *,
+    runs: Sequence[Path] = (),
+    table: dict[str, Any] | None = None,
+    background: dict[str, Any] | None = None,
+    criterion: Criterion = "f1",
+    per_hour: float = 1.0,
+    seen: bool = False,
+    tell: Tell = lambda *_: None,
+) -> Outcome:
+    """Tune a model folder, a run folder or a recipe file; writes nothing.
+
+    Parameters
+    ----------
+    runs
+        Fold runs whose held-out scores choose; else the target's own scores do.
+    table, background
+        Data sets instead of those that the run or card names; background is added to what chooses.
+    seen
+        Whether recordings may choose that the target was trained on.
+
+    Raises
+    ------
+    ConfigError
+        The recordings were trained on, there are none to choose by, or a recipe comes without runs.
+    ValueError
+        The data cannot be read, or tell nothing.
+    """
+    own, where, rules = _opened(path, needs_scores=not runs)
+    judges = [replace(targets.load(run)[0], rules=rules) for run in runs] or [own]
+    labels = targets.same_labels([*judges, *([own] if own else [])])
+    table = table or judges[0].source
+    if table is None:
+        raise ConfigError(f"tune: expected --folder, got no data set from {path}")
+    source = open_source(table, data)
+    quiet = open_source(background, data) if background else None
+    heard, groups = _heard(judges, source, quiet, bool(runs), seen, tell)
+    found = tune(heard, labels, rules, criterion, per_hour)
+    figures: Figures = compare(heard, labels, rules, found.rules, source.dataset.exclusive)
+    if len(runs) > 1:
+        figures["cross"] = _cross(heard, groups, labels, rules, source, criterion=criterion, per_hour=per_hour)
+    aim = "best F1" if criterion == "f1" else f"at most {per_hour:g} false alarms per hour of each class"
+    by = f"{len(runs)} fold runs, each on its held-out fold" if runs else "its own scores"
+    warned = ", which it was trained on" if seen and not runs and _learnt(judges[0], source, source.dataset) else ""
+    tuned_on = f"{aim} on {len(heard)} recordings of {source.folder}{warned}; {by}"
+    changes = _changes(labels, rules, found.rules)
+    report = _report(path, tuned_on, figures, changes, labels)
+    return Outcome(found.rules, where, tuned_on, len(changes), found.notes, report)
+
+
+def _opened(path: Path, needs_scores: bool) -> tuple[Target | None, Path, Decode]:
+    """The target, the file that its rules stand in, and the rules."""
+    if path.is_file():
+        if needs_scores:
+            raise ConfigError(f"tune: expected --runs for the recipe {path}, got none: a recipe has no scores")
+        return None, path, recipes.load(path).decode
+    loaded = targets.load(path)
+    # The file that a device takes unless it is told otherwise: float, by LiteRT where there is one.
+    target = next((t for t in loaded if t.form == "deployed tflite"), loaded[0])
+    return target, path / ("card.toml" if targets.is_model(path) else "recipe.toml"), target.rules
+
+
+def _heard(
+    judges: Sequence[Target], source: Source, quiet: Source | None, folds: bool, seen: bool, tell: Tell
+) -> tuple[list[Heard], list[Any]]:
+    """What chooses, and the fold of each."""
+    heard: list[Heard] = []
+    groups: list[Any] = []
+    for target in judges:
+        chosen = held_out(target, source) if folds else _choosable(target, source, seen)
+        parts = [chosen, *([background_of(target, quiet)] if quiet else [])]
+        for part in parts:
+            if part is not None and len(part):
+                new = hear(target, part, lambda done, total, name=target.name: tell(name, done, total))
+                heard += new
+                groups += [target.held_out] * len(new)
+    if not heard:
+        raise ConfigError(f"tune: expected recordings to choose by, got none of {source.folder} that are held out")
+    return heard, groups
+
+
+def _choosable(target: Target, source: Source, seen: bool) -> Dataset:
+    """The recordings that may choose: the inner part of a run; else what was never learnt from and is no test part."""
+    if target.source and target.source.get("folder") == source.folder and target.inner:
+        return source.dataset.where(lambda item: item.name in target.inner)
+    if seen:
+        return source.dataset
+    free = target.unseen(source.dataset, source.folder)
+    if target.form == "float network" and target.source and target.source.get("folder") == source.folder:
+        raise ConfigError(
+            f"tune: expected a run that held recordings back for choosing (inner > 0), got {target.name}; what it did "
+            "not learn from is its test part: give --runs of all its folds, or other data with --folder"
+        )
+    if not len(free):
+        raise ConfigError(
+            f"tune: expected recordings that {target.name} was not trained on, got {len(source.dataset)} of "
+            f"{source.folder} that it was; give --runs of its folds or other data with --folder, or --seen"
+        )
+    return free
+
+
+def _learnt(target: Target, source: Source, dataset: Dataset) -> bool:
+    return any(target.learnt_from(source.folder, item) and item.name not in target.inner for item in dataset.items)
+
+
+def _cross(heard: Sequence[Heard], groups: Sequence[Any], labels: Sequence[str], rules: Decode, source: Source,
+           **how: Any) -> Figures:  # fmt: skip
+    """Figures where each fold is decided by the rules that the others chose, averaged over the folds."""
+    from training.measures import measure
+
+    parts = [
+        measure(own, labels, chosen, exclusive=source.dataset.exclusive)
+        for own, chosen in cross_tuned(heard, groups, labels, rules, **how)
+    ]
+    names = [n for n in HEADLINES if all(n in part for part in parts)]
+    return {n: float(np.mean([part[n] for part in parts])) for n in names}
+
+
+def _changes(labels: Sequence[str], before: Decode, after: Decode) -> dict[str, tuple[Decode, Decode]]:
+    old, new = Decoder(labels, before).rules, Decoder(labels, after).rules
+    return {name: (old[name], new[name]) for name in new if old[name] != new[name]}
+
+
+def _report(path: Path, tuned_on: str, figures: Figures, changes: dict[str, tuple[Decode, Decode]],
+            labels: Sequence[str]) -> Figures:  # fmt: skip
+    return {
+        "kind": "tuning",
+        "title": f"Rules of {path.name}",
+        "text": f"Tuned for {tuned_on}.",
+        "labels": list(labels),
+        "rules": {
+            name: {"before": [r.on, r.off, r.median], "after": [n.on, n.off, n.median]}
+            for name, (r, n) in changes.items()
+        },
+        **figures,
+    }
