@@ -5,20 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from edge.blocks import Event
 from edge.clock import Clock, SampleClock, SystemClock
 from edge.config import Config, Stream
-from edge.decode.event import EventMaker, interrupted
+from edge.decode.event import EventMaker
 from edge.ids import uuid7
 from edge.inference.model import Model
 from edge.memory import release_compiler
 from edge.notify import Notifier
-from edge.publish.journal import Journal
-from edge.publish.outbox import DEVICE_STREAM, Outbox
-from edge.publish.replay import ReplayServer
-from edge.publish.zeromq import Publisher
+from edge.publish.outbox import DEVICE_STREAM
+from edge.publish.outputs import open_outputs
 from edge.sources.base import Channels, Source
 from edge.status import DeviceStatus
 from edge.supervise.capture import Key
@@ -192,28 +190,8 @@ class Daemon:
         if not self._publish:
             yield self._show
             return
-        config, to = self.config, self.config.publish
-        with ExitStack() as stack:
-            with ExitStack() as opened:
-                journal = Journal(config.journal_path, config.device_name)
-                opened.callback(journal.close)
-                publisher = Publisher(to.events, config.device_name, to.allow_remote)
-                opened.callback(publisher.close)
-                stack.enter_context(ReplayServer(config.journal_path, to.replay, to.allow_remote))
-                open_events = [event for name in journal.streams() for event in journal.open_events(name)]
-                opened.pop_all()  # the outbox takes them over
-            outbox = stack.enter_context(
-                Outbox(
-                    journal,
-                    publisher,
-                    streams=config.stream_names,
-                    on_published=self._show,
-                    keep=config.journal.keep,
-                )
-            )
-            for event in open_events:
-                outbox.submit(interrupted(event))
-            yield outbox.submit
+        with open_outputs(self.config, self.status, self._show, self.config.stream_names) as outputs:
+            yield outputs.submit
 
 
 def open_source(key: Key, channels: Channels, rate: int) -> Source:

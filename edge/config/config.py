@@ -12,7 +12,7 @@ import platformdirs
 from msgspec import Meta
 
 from edge.config.clips import Clips
-from edge.config.outputs import JournalFile, Publish
+from edge.config.outputs import JournalFile, JsonLines, Metrics, Mqtt, Publish
 from edge.config.profile import DeviceProfile
 from edge.config.streams import Slug, Stream
 from edge.ids import slug
@@ -42,6 +42,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     streams: Annotated[tuple[Stream, ...], Meta(min_length=1, max_length=1000)] = (Stream(),)
     publish: Publish = Publish()
     journal: JournalFile = JournalFile()
+    mqtt: Mqtt = Mqtt()
+    json_lines: JsonLines = JsonLines()
+    metrics: Metrics = Metrics()
     clips: Clips = Clips()
 
     def __post_init__(self) -> None:
