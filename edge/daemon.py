@@ -85,6 +85,7 @@ class Daemon:
         self._read = read
         self._notifier = Notifier()
         self._submit: Callable[[Event], object] = show
+        self._alive: Callable[[], bool] = lambda: True  # whether events still go out
         self._supervisor = Supervisor(
             config,
             self.status,
@@ -139,7 +140,7 @@ class Daemon:
     def _watch(self) -> None:
         """Keep an eye on the streams, and on what is asked for, until the end."""
         while not (self._stop.is_set() or self._supervisor.over):
-            if self._supervisor.well:
+            if self._supervisor.well and self._alive():
                 self._notifier.alive()
             if self._asked.is_set() and not (self._reloader and self._reloader.is_alive()):
                 self._asked.clear()
@@ -201,6 +202,7 @@ class Daemon:
             yield self._show
             return
         with open_outputs(self.config, self.status, self._show, self.config.stream_names) as outputs:
+            self._alive = lambda: outputs.alive
             yield outputs.submit
 
 
