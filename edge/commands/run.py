@@ -11,7 +11,7 @@ import click
 
 from edge.commands.format import human, line
 from edge.config import Config, load, override
-from edge.config.profile import resolve, use_cache
+from edge.config.settle import settle
 
 
 @click.command()
@@ -65,10 +65,9 @@ def run(
     changes = _changes(endpoint, replay, options)
 
     def read() -> Config:
-        return override(load(path) if path else Config(), changes)
+        return settle(override(load(path) if path else Config(), changes))
 
     config = read()
-    use_cache(resolve(config.device_profile))
     form = line if as_json else human
     from edge.daemon import Daemon
     from edge.sources.parse import kind_of

@@ -15,16 +15,20 @@ Structs are frozen and refuse unknown fields.
 from edge.config.clips import Clips
 from edge.config.config import Config
 from edge.config.load import load, override
-from edge.config.outputs import JournalFile, Publish
+from edge.config.outputs import Curve, JournalFile, JsonLines, Metrics, Mqtt, Publish
 from edge.config.profile import DeviceProfile
 from edge.config.streams import Gate, Rules, Schedule, Slug, Stream
 
 __all__ = [
     "Clips",
     "Config",
+    "Curve",
     "DeviceProfile",
     "Gate",
     "JournalFile",
+    "JsonLines",
+    "Metrics",
+    "Mqtt",
     "Publish",
     "Rules",
     "Schedule",

@@ -18,7 +18,7 @@ from edge.errors import SourceError
 from edge.sources.base import BaseSource, Channels, Feed, Sink, channels_needed, check_format, printable, to_mono
 
 LATENCY_S = 0.1  # room for a busy system; nothing here needs less
-SILENCE_S = 10.0
+SILENCE_S = 3.0  # blocks come every few hundredths; PortAudio may spin for ever on a server that died while starting
 WATCH_S = 0.25
 BUFFER_NS = 25_000_000  # what a sound server holds back, unseen by stamps (PulseAudio: 14 ms measured)
 

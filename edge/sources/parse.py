@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -77,8 +78,8 @@ def make_source(
         return SoundFileSource(rest, realtime=realtime, channel=channel, start_utc_ns=parse_start(start))
     if kind == "url":
         return FfmpegSource(rest, channel=channel)
-    if rest.startswith(IDENTITIES):
-        return AlsaSource(rest, rate_hint=rate_hint, channel=channel, chunk_s=chunk_s)
+    if rest.startswith(IDENTITIES) or (not rest and sys.platform == "linux"):
+        return AlsaSource(rest or None, rate_hint=rate_hint, channel=channel, chunk_s=chunk_s)
     device = int(rest) if rest.isascii() and rest.isdigit() else rest or None
     return MicrophoneSource(device, rate_hint=rate_hint, channel=channel, chunk_s=chunk_s)
 

@@ -36,10 +36,13 @@ def compile_ahead(config: Config, models: Sequence[str] = ()) -> Iterator[str]:
             wish = (name, stream.engine, stream.precision)
             if wish not in seen:
                 seen.add(wish)
-                yield _run(open_model(*wish, profile))
+                model = open_model(*wish, profile)
+                run_once(model)
+                yield model.id
 
 
-def _run(model: Model) -> str:
+def run_once(model: Model) -> None:
+    """Hear two seconds of silence, so that nothing is left to compile when sound comes."""
     rate = model.card.input.rate
     ring, clock = Ring(SECONDS * rate, rate), SampleClock(rate)
     ring.begin("warm")
@@ -48,4 +51,3 @@ def _run(model: Model) -> str:
     pipeline = Pipeline(model, EventMaker("warm", "warm", model.id, rate, clock))
     pipeline.push(block or AudioBlock("warm", 0, rate, np.zeros(0, np.float32)))
     pipeline.flush("stop")
-    return model.id
