@@ -310,7 +310,11 @@ class ClipRecorder:
 
     def _write_all(self) -> None:
         self._store.clean()
-        while (job := self._next()) is not None:
+        while not self._closed or self._waiting:
+            job = self._next()
+            if job is None:
+                self._store.tidy()
+                continue
             try:
                 self._write(job)
             except ClipError as error:
@@ -324,13 +328,12 @@ class ClipRecorder:
                 )
 
     def _next(self) -> Job | None:
-        """The next clip; None when nothing follows."""
+        """The next clip; None where there is none for a while."""
         with self._change:
             self._in_work = ()
             self._change.notify_all()
-            while not (self._waiting or self._closed):
-                if not self._change.wait(TICK_S):
-                    self._advance()
+            if not (self._waiting or self._closed or self._change.wait(TICK_S)):
+                self._advance()
             if not self._waiting:
                 return None
             job = self._waiting.popleft()
