@@ -6,12 +6,10 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 from edge.blocks import Event
 from edge.clock import Clock, SampleClock, SystemClock
 from edge.config import Config, Stream
-from edge.config.profile import resolve
 from edge.decode.event import EventMaker
 from edge.errors import WheatearError
 from edge.ids import uuid7
@@ -89,7 +87,7 @@ class Daemon:
         self._supervisor = Supervisor(
             config,
             self.status,
-            make_source or partial(open_source, chunk_s=resolve(config.device_profile).chunk_ms / 1000),
+            make_source or open_source,
             self._hand_over,
             self._clock,
             patient or self._notifier.listened_to,
@@ -206,7 +204,7 @@ class Daemon:
             yield outputs.submit
 
 
-def open_source(key: Key, channels: Channels, rate: int, chunk_s: float) -> Source:
+def open_source(key: Key, channels: Channels, rate: int) -> Source:
     """The source that a configuration names."""
     from edge.config.secrets import reveal
     from edge.sources.parse import make_source
@@ -218,5 +216,4 @@ def open_source(key: Key, channels: Channels, rate: int, chunk_s: float) -> Sour
         realtime=key.realtime,
         channel=channels,
         start=key.start or None,
-        chunk_s=chunk_s,
     )
