@@ -5,7 +5,6 @@ Signals are NHWC: ``[1, time, frequency, channels]``. Every method adds one oper
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +46,7 @@ FUNCTIONS: dict[str, tuple[int, int, Any]] = {
     "tanh": (Operator.TANH, Options.NONE, None),
     "sqrt": (Operator.SQRT, Options.NONE, None),
     "exp": (Operator.EXP, Options.ExpOptions, schema.ExpOptionsT),
+    "sqrt": (Operator.SQRT, Options.NONE, None),
 }
 
 
@@ -322,15 +322,20 @@ def borders(model: Any) -> list[tuple[int, float, int]]:
     return found
 
 
-def convolutions(model: Any) -> list[tuple[str, str, int]]:
-    """Name of the output, operator and number of weights of every convolution, in order."""
+def constants(model: Any) -> set[str]:
+    """Names of the tensors that the file carries."""
+    full = {i for i, buffer in enumerate(model.buffers) if buffer.data is not None and len(buffer.data)}
+    return {tensor.name.decode() for tensor in model.subgraphs[0].tensors if tensor.buffer in full}
+
+
+def convolutions(model: Any) -> list[tuple[str, str]]:
+    """Name of the output and operator of every convolution, in order."""
     kinds = {Operator.CONV_2D: "CONV_2D", Operator.DEPTHWISE_CONV_2D: "DEPTHWISE_CONV_2D"}
     graph, found = model.subgraphs[0], []
     for operator in graph.operators:
         kind = kinds.get(model.operatorCodes[operator.opcodeIndex].builtinCode)
         if kind:
-            weights = math.prod(int(n) for n in graph.tensors[operator.inputs[1]].shape)
-            found.append((graph.tensors[operator.outputs[0]].name.decode(), kind, weights))
+            found.append((graph.tensors[operator.outputs[0]].name.decode(), kind))
     return found
 
 

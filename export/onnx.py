@@ -28,17 +28,30 @@ def write(graph: Graph, path: Path) -> None:
             external_data=False,
             optimize=True,
         )
-    _strip(path)
+    onnx.save(compact(onnx.load(path), weights=True), path)
 
 
-def _strip(path: Path) -> None:
-    """Take out what the exporter notes down for debugging: names of this machine's folders, line by line."""
-    model = onnx.load(path)
+def compact(model: onnx.ModelProto, weights: bool = False) -> onnx.ModelProto:
+    """Take out what no runtime asks for: debugging notes (folders of this machine among them), shapes, long names.
+
+    With `weights` the initializers and nodes keep their names, by which the quantiser finds them.
+    """
     graph = model.graph
-    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
-    onnx.save(model, path)
+    del graph.value_info[:]
+    kept = {value.name for value in (*graph.input, *graph.output)} | {""}  # "" is an input left out
+    kept |= {tensor.name for tensor in graph.initializer} if weights else set()
+    short: dict[str, str] = {}
+    for node in graph.node:
+        if not weights:
+            node.ClearField("name")
+        for names in (node.input, node.output):
+            names[:] = [n if n in kept else short.setdefault(n, f"t{len(short)}") for n in names]
+    for tensor in graph.initializer:
+        tensor.name = short.get(tensor.name, tensor.name)
+    return model
 
 
 def runner(path: Path) -> StepFunction:

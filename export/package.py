@@ -18,8 +18,9 @@ from edge.frontend.stream import FrontEnd
 from edge.inference import card as cards
 from edge.inference.card import Card, Input, ModelFile, Output, State, Stateful
 from edge.inference.model import Model
-from export import onnx, parity, plan, quantize, tflite
+from export import onnx, parity, plan, precision, quantize, tflite
 from export.parity import Parity, Proof
+from export.precision import Kind
 from export.step import CLOCK, Float32, Graph, Step, StepFunction, Tensors, Window, stream
 from training.run import Run
 
@@ -28,6 +29,7 @@ FORMATS = {"onnx": (onnx.write, onnx.runner, quantize.onnx), "tflite": (tflite.w
 CALIBRATION_CLIPS, RECORDINGS, EVERY = 60, 20, 11
 FIELDS = 3  # receptive fields that a recording is long, at least
 LONG = 600.0  # seconds over which int8 may drift
+LONGEST = 10.0  # seconds of a window, unless one is asked for
 Report = Callable[[str], None]
 
 
@@ -52,19 +54,21 @@ def package(
     report
         Takes one line per finding.
     window
-        Seconds of a window that slides by half its length, instead of carried state; for what cannot stream.
+        Seconds of a window that slides by half its length, instead of carried state. A network that cannot stream
+        gets one as long as its clips, at most `LONGEST`.
 
     Raises
     ------
     ValueError
-        A layer cannot stream or be written, or a float file does not compute what the network computes within 1e-5.
+        A layer cannot be written, or a float file does not compute what the network computes within 1e-5.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # steps are small: two threads would spend their time waiting for each other
     loaded = run.samples(data)
-    writer = _Windows(run, window, loaded, report) if window else _Steps(run, loaded, report)
+    writer = _writer(run, window, loaded, report)
     files, proofs = [], {}
     feeds = writer.calibration() if int8 else []
+    kinds, rounded = writer.kinds() if int8 else ({}, writer.graph)
     for kind in formats:
         write, runner, to_int8 = FORMATS[kind]
         path = folder / f"model.{kind}"
@@ -73,15 +77,29 @@ def package(
         files.append(_file(path, kind, "float32"))
         if int8:
             small = folder / f"model.int8.{kind}"
-            to_int8(path, small, feeds)
+            write(rounded, small)
+            to_int8(small, small, feeds, kinds)
             proofs[small.name] = writer.compare(small, runner(small), feeds)
             files.append(_file(small, kind, "int8"))
-    own = _own_metrics(run) | _agreement(proofs) | dict(metrics or {})
+    own = _own_metrics(run) | _agreement(proofs) | _precision(kinds) | dict(metrics or {})
     card = _card(run, writer.graph, writer.mode(), files, own)
     (folder / "card.toml").write_text(tomli_w.dumps(msgspec.to_builtins(card)), encoding="utf-8")
     proofs |= writer.deployed(folder, card)
-    (folder / "parity.json").write_text(json.dumps(writer.facts() | proofs, indent=1) + "\n", encoding="utf-8")
+    (folder / "parity.json").write_text(
+        json.dumps(writer.facts() | {"convolutions": kinds} | proofs, indent=1) + "\n", encoding="utf-8"
+    )
     return card
+
+
+def _writer(run: Run, window: float, clips: Sequence[Float32], report: Report) -> _Steps | _Windows:
+    """Carried state where the network streams, else a window."""
+    if not window:
+        try:
+            Step(run.model)
+        except ValueError as error:
+            window = min(LONGEST, min(map(len, clips)) / run.recipe.frontend.rate)
+            report(f"{error}: a window of {window:g} s slides instead")
+    return _Windows(run, window, clips, report) if window else _Steps(run, clips, report)
 
 
 def planned(run: Run) -> str:
@@ -130,11 +148,11 @@ class _Steps:
             f"{drift.collar:.1%} within 200 ms"
         )
         facts = dataclasses.asdict(found) | {"drift": dataclasses.asdict(drift)}
-        if path.suffix == ".tflite":
-            clipped, total = quantize.saturations(path, feeds)
-            self._report(f"{path.name}: {clipped} of {total} values clipped where float becomes int8")
-            facts |= {"saturated": clipped, "saturated_of": total}
-        return facts
+        return facts | _clipped(path, feeds, self._report)
+
+    def kinds(self) -> tuple[dict[str, Kind], Graph]:
+        """What the convolutions of int8 files compute in, and the network with their weights."""
+        return _chosen(self.graph, self._recordings, self._report)
 
     def calibration(self) -> list[Tensors]:
         """Inputs of some steps of streamed clips: real features with the states that they lead to."""
@@ -160,7 +178,10 @@ class _Steps:
         step, at = self.graph, self.graph.timeline
         states = [State(f"past.{name}", f"next.{name}", shape) for name, shape in step.shapes.items()]
         pos, end = CLOCK if step.clocked else ("", "")
-        return Stateful(chunk=step.chunk, rate=at.rate, delay=at.delay, states=states, position=pos, end=end)
+        grain = at.grain if at.grain != at.rate else 0
+        return Stateful(
+            chunk=step.chunk, rate=at.rate, grain=grain, delay=at.delay, states=states, position=pos, end=end
+        )
 
     def facts(self) -> dict[str, object]:
         """What was proved on."""
@@ -200,9 +221,8 @@ class _Windows:
 
     def __init__(self, run: Run, seconds: float, clips: Sequence[Float32], report: Report) -> None:
         spec = run.recipe.frontend
-        frames = int(seconds * spec.rate / spec.hop) // 2 * 2
-        self.graph = Window(run.model, frames)
-        self._report, front_end = report, FrontEnd(spec)
+        self.graph = _window(run, int(seconds * spec.rate / spec.hop))
+        self._report, front_end, frames = report, FrontEnd(spec), self.graph.chunk
         self._recordings = [x for x in (front_end.transform(clip) for clip in clips) if len(x) >= frames]
         if not self._recordings:
             raise ValueError(f"--window: expected clips of at least {seconds:g} s to prove the files on, got none")
@@ -214,11 +234,15 @@ class _Windows:
         parity.demand(found, name)
         return _finite(found)
 
-    def compare(self, path: Path, run: StepFunction, feeds: Sequence[Tensors]) -> dict[str, object]:  # noqa: ARG002
-        """Measure an int8 file."""
+    def compare(self, path: Path, run: StepFunction, feeds: Sequence[Tensors]) -> dict[str, object]:
+        """Measure an int8 file: error, saturated values."""
         found = parity.of_windows(self.graph, run, self._recordings[:RECORDINGS])
         _tell(self._report, path.name, found)
-        return _finite(found)
+        return _finite(found) | _clipped(path, feeds, self._report)
+
+    def kinds(self) -> tuple[dict[str, Kind], Graph]:
+        """What the convolutions of int8 files compute in, and the network with their weights."""
+        return _chosen(self.graph, [frames[: self.graph.chunk] for frames in self._recordings], self._report)
 
     def calibration(self) -> list[Tensors]:
         """Windows of clips."""
@@ -240,6 +264,27 @@ class _Windows:
         return {"recordings": min(len(self._recordings), RECORDINGS), "frames": self.graph.chunk}
 
 
+def _window(run: Run, frames: int) -> Window:
+    """The longest window of at most `frames` whose scores divide it, and half of it, evenly."""
+    for length in range(frames // 2 * 2, 0, -2):
+        graph = Window(run.model, length)
+        if graph.rows and not graph.rows % 2 and not length % graph.rows:
+            return graph
+    raise ValueError(f"--window: expected enough frames for two scores, got {frames}")
+
+
+def _chosen(graph: Graph, recordings: Sequence[Float32], report: Report) -> tuple[dict[str, Kind], Graph]:
+    kinds, rounded = precision.choose(graph, recordings[:: max(1, len(recordings) // precision.HEARD)])
+    report(f"int8 files: {precision.told(kinds)}")
+    return kinds, rounded
+
+
+def _clipped(path: Path, feeds: Sequence[Tensors], report: Report) -> dict[str, int]:
+    clipped, total = quantize.saturations(path, feeds)
+    report(f"{path.name}: {clipped} of {total} values clipped where float becomes int8")
+    return {"saturated": clipped, "saturated_of": total}
+
+
 def _tell(report: Report, name: str, found: Parity) -> None:
     same = "" if math.isnan(found.decisions) else f", {found.decisions:.1%} of events the same within a frame"
     report(f"{name}: largest error {found.error:.1e}, mean {found.mean_error:.1e}{same}")
@@ -259,6 +304,10 @@ def _agreement(proofs: Mapping[str, Mapping[str, object]]) -> dict[str, float]:
         if name in names and "drift" in found
         for span, key in (("a_frame", "decisions"), ("200ms", "collar"))
     }
+
+
+def _precision(kinds: Mapping[str, Kind]) -> dict[str, str]:
+    return {"int8_convolutions": precision.told(kinds)} if kinds else {}
 
 
 def _file(path: Path, engine: str, precision: str) -> ModelFile:
@@ -292,7 +341,7 @@ def _card(
             scores="scores",
             kind="frame",
             activation="probabilities",
-            clip="clip" if graph.pools and isinstance(graph, Step) else "",
+            clip="clip" if graph.pools else "",
             embedding="embedding",
         ),
         decode=recipe.decode,

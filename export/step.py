@@ -47,6 +47,8 @@ class Graph(nn.Module):
 
     def __init__(self, model: Streamable, frames: int) -> None:
         super().__init__()
+        if not all(hasattr(model, name) for name in ("body", "head", "bands")):
+            raise ValueError(f"expected a training.layers.network.Network to export, got {type(model).__name__}")
         self.body = copy.deepcopy(model.body).eval().to(memory_format=torch.contiguous_format)
         self.head = copy.deepcopy(model.head).eval()
         self.bands, self.chunk = model.bands, frames
@@ -129,6 +131,11 @@ class Window(Graph):
 
     Clip scores are those of the window's last frame, ``[1, C]``.
     """
+
+    @property
+    def rows(self) -> int:
+        """Frame scores of a window."""
+        return self(*self.example())[0].shape[1]
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
         """Scores, clip scores, embedding."""

@@ -96,6 +96,9 @@ class Stateful(Struct, frozen=True, tag_field="mode", tag="stateful"):
         Frames fed per step (samples for a waveform).
     rate
         Frames per score; divides `chunk`.
+    grain
+        Frames in which scores come: a multiple of `rate`, and equal to it unless scores are finer than what the network
+        hears at once. An unfinished grain at the end of a piece gives no score.
     delay
         Scores by which the output runs late: the first `delay` scores after a reset are dropped, and as many steps of
         silence as needed are fed at a flush.
@@ -110,6 +113,7 @@ class Stateful(Struct, frozen=True, tag_field="mode", tag="stateful"):
 
     chunk: Annotated[int, Meta(ge=1, le=1_000_000)]
     rate: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    grain: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     delay: Annotated[int, Meta(ge=0, le=100_000)] = 0
     states: Annotated[list[State], Meta(max_length=512)] = []
     position: Annotated[str, Meta(max_length=200)] = ""

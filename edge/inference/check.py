@@ -215,6 +215,9 @@ def size_of(card: Card, axis: str) -> int:
 def _check_stateful(card: Card, stream: Stateful, where: str) -> None:
     field = "stream.chunk"
     expect(stream.chunk % stream.rate == 0, where, field, f"a multiple of stream.rate = {stream.rate}", stream.chunk)
+    grain = stream.grain or stream.rate
+    expect(grain % stream.rate == 0, where, "stream.grain", f"a multiple of stream.rate = {stream.rate}", grain)
+    expect(stream.chunk % grain == 0, where, field, f"a multiple of stream.grain = {grain}", stream.chunk)
     if card.output.kind == "clip":
         ok = stream.rate == stream.chunk
         expect(ok, where, "stream.rate", f"stream.chunk = {stream.chunk} for one score a chunk", stream.rate)

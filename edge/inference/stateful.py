@@ -5,7 +5,11 @@
     states        initial ─▶ step ─▶ step ─▶ …               named outputs fed back as named inputs
     scores      x x 0 1 2 | 3 4 5 6 7 | …  flush ▶ 8 9       the first `delay` rows are dropped
 
-At a flush the graph is fed silence until every score whose frames are all real has come out.
+At a flush the graph is fed silence until every score whose frames are all real has come out. Scores that are finer than
+what the network hears at once come in grains, and those of an unfinished grain do not come out::
+
+    frames      |---grain---|---grain---|--          grain 4, rate 2
+    scores      0     1     2     3                  no score 4: its frames are there, those of its grain are not
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ class StatefulScorer(Scorer):
         super().__init__(card, shared, silence)
         self._stream = card.stream
         self.length = self.hop = card.stream.chunk
-        self.grid = card.stream.rate
+        self.grid = self._grain = card.stream.grain or card.stream.rate
         self.score_hop = self.span = card.stream.rate * self._feature_hop
 
     def reset(self, epoch: str, first_frame: int) -> None:
@@ -52,7 +56,7 @@ class StatefulScorer(Scorer):
         return min(rows, max(0, delay - done)), stop
 
     def _owed(self) -> int:
-        self._last = self._frames // self._stream.rate
+        self._last = self._frames // self._grain * (self._grain // self._stream.rate)
         if self._stream.end:
             self.graph.feeds[self._stream.end].fill(self._frames)
         if not self._last:

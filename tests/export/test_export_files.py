@@ -9,6 +9,7 @@ import torch
 from export import onnx, quantize, tflite
 from export.flatbuffer import unpack
 from export.step import Step, stream
+from training.layers.conv import Conv
 from training.layers.network import Network
 from training.layers.streaming import StreamLayer
 from training.models.dscnn import DSCNNSettings, dscnn
@@ -16,6 +17,10 @@ from training.models.registry import Shape
 
 CHUNK, BANDS, CLASSES = 2, 16, 4
 KINDS = {"onnx": (onnx.write, onnx.runner, quantize.onnx), "tflite": (tflite.write, tflite.runner, quantize.tflite)}
+
+
+def convolutions(graph) -> list[str]:
+    return [path for path, module in graph.named_modules() if isinstance(module, Conv)]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +63,7 @@ def files(step, frames, tmp_path_factory) -> dict:
     for kind, (write, _, to_int8) in KINDS.items():
         paths[kind, "float32"], paths[kind, "int8"] = folder / f"m.{kind}", folder / f"m.int8.{kind}"
         write(step, paths[kind, "float32"])
-        to_int8(paths[kind, "float32"], paths[kind, "int8"], feeds)
+        to_int8(paths[kind, "float32"], paths[kind, "int8"], feeds, dict.fromkeys(convolutions(step), "int8"))
     return paths
 
 
@@ -124,6 +129,17 @@ def test_int8_tflite_holds_int8_kernels(files):
     assert kinds.count("int8") >= 8
 
 
+def test_int8_tflite_weights_have_a_scale_for_every_channel(files):
+    model = unpack(files["tflite", "int8"].read_bytes())
+    graph, found = model.subgraphs[0], 0
+    for operator in graph.operators:
+        kernel = graph.tensors[operator.inputs[1]] if len(operator.inputs) == 3 else None
+        if kernel is not None and kernel.type == 9 and len(kernel.shape) == 4:
+            assert len(kernel.quantization.scale) == max(kernel.shape[0], kernel.shape[3] * (kernel.shape[0] == 1))
+            found += 1
+    assert found >= 5
+
+
 def test_a_layer_without_translation_is_named(tmp_path, model):
     class Strange(StreamLayer):
         def forward(self, x):
@@ -144,6 +160,27 @@ def test_an_onnx_file_tells_nothing_about_the_machine_that_wrote_it(files):
     assert b".py" not in files["onnx", "float32"].read_bytes()
 
 
-def test_the_first_convolutions_stay_float_up_to_a_share_of_the_weights():
-    assert quantize._first({"a": 10, "b": 15, "c": 6, "d": 969}) == ["a", "b"]
-    assert quantize._first({"a": 500, "b": 500}) == []
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_alone_in_int8_are_nearly_exact_and_as_small(files, kind, step, frames, truth, tmp_path):
+    write, runner, to_int8 = KINDS[kind]
+    kinds = dict.fromkeys(convolutions(step), "weights")
+    source, path = tmp_path / f"m.{kind}", tmp_path / f"m.int8.{kind}"
+    write(step, source)
+    to_int8(source, path, stream(step.run, step, frames, every=9).feeds, kinds)
+    error, other = (np.abs(stream(runner(p), step, frames).scores - truth).mean() for p in (path, files[kind, "int8"]))
+    assert 0 < error < other
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_without_the_convolutions_that_are_named_is_refused(files, kind, step, tmp_path):
+    with pytest.raises(ValueError, match=rf"m\.{kind}: expected the convolutions .*, got "):
+        KINDS[kind][2](files[kind, "float32"], tmp_path / "x", [], {"body.layers.99": "int8"})
+
+
+def test_saturations_are_counted_in_both_kinds_of_files(files, step, frames):
+    feeds = stream(step.run, step, frames, every=1).feeds
+    loud = [feed | {"features": 50 * feed["features"]} for feed in feeds[:5]]
+    for kind in KINDS:
+        few, clipped = (quantize.saturations(files[kind, "int8"], heard) for heard in (feeds, loud))
+        assert few[0] <= 1e-3 * few[1]  # a rounded zero point shifts the range by half a step
+        assert 0.01 * clipped[1] < clipped[0] < clipped[1]

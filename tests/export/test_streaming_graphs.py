@@ -22,6 +22,7 @@ from training.layers.conv import Conv
 from training.layers.examples import NETWORKS, build
 from training.layers.excite import SqueezeExcite
 from training.layers.heads import AttentionHead, Head, MeanMaxHead
+from training.layers.mean_std import MeanStdHead
 from training.layers.network import Network
 from training.layers.norm import ClipNorm
 from training.layers.pooling import MaxPool
@@ -63,7 +64,7 @@ def continues_from_anything(step, run, pos):
     """A random state chained through three steps stays equal to the network's."""
     rng = np.random.default_rng(3)
     state = {name: np.abs(rng.standard_normal(v.shape)).astype(np.float32) for name, v in step.zeros().items()}
-    if isinstance(step.head, MeanMaxHead):
+    if isinstance(step.head, MeanMaxHead | MeanStdHead):
         state["past.head"][..., -1] = 1  # its ring knows heard from unheard, and nothing between
     other = dict(state)
     for i in range(3):
@@ -151,7 +152,9 @@ def late_model(tmp_path_factory):
     tflite.write(step, folder / "model.tflite")
     onnx.write(step, folder / "model.onnx")
     frames = frames_of(network, 80)
-    quantize.tflite(folder / "model.tflite", folder / "model.int8.tflite", stream(step.run, step, frames, 1).feeds)
+    kinds = {path: "int8" for path, module in step.named_modules() if isinstance(module, Conv)}
+    feeds = stream(step.run, step, frames, 1).feeds
+    quantize.tflite(folder / "model.tflite", folder / "model.int8.tflite", feeds, kinds)
     return folder, network, step
 
 
@@ -191,6 +194,25 @@ def test_the_devices_scorer_runs_lookahead_strides_and_pooling_over_a_gap(late_m
     assert parity.through_a_gap(Model(card, engine), network, frames_of(network, 101)) <= TOLERANCE
 
 
+@pytest.mark.parametrize("name", ["transposed, late", "transposed same, prompt"])
+@pytest.mark.parametrize("count", [100, 101, 102, 103])
+def test_scores_finer_than_the_grain_end_where_the_network_ends(tmp_path, name, count):
+    network = build(name)
+    step = Step(network, 4)
+    at = step.timeline
+    assert at.grain > at.rate
+    tflite.write(step, tmp_path / "model.tflite")
+    spec = FrontEndSpec(16_000, Frames(512, 320), Mel(network.bands))
+    clocks = {"position": CLOCK[0], "end": CLOCK[1]} if step.clocked else {"position": "", "end": ""}
+    card = structs.replace(
+        card_of(step, grain=at.grain, **clocks), frontend=spec, frontend_hash=spec.hash, output=Output("scores")
+    )
+    check_card(card, "fine")
+    engine = open_engine("tflite", tmp_path / "model.tflite")
+    check_graph(card, engine, "fine")
+    assert parity.through_a_gap(Model(card, engine), network, frames_of(network, count)) <= TOLERANCE
+
+
 def test_a_network_on_raw_samples_runs_on_the_device(tmp_path):
     network = build("waveform")
     step = Step(network, 160)
@@ -228,6 +250,18 @@ def test_a_card_that_does_not_fit_its_graph_is_refused(late_model, change, messa
     folder, _, step = late_model
     with pytest.raises(CardError, match=message):
         check_graph(card_of(step, **change), open_engine("tflite", folder / "model.tflite"), "late")
+
+
+@pytest.mark.parametrize(
+    ("grain", "message"),
+    [
+        (3, r"late: `stream\.grain` must be a multiple of stream\.rate = 2, got 3"),
+        (8, r"late: `stream\.chunk` must be a multiple of stream\.grain = 8, got 4"),
+    ],
+)
+def test_a_grain_that_does_not_fit_is_refused(late_model, grain, message):
+    with pytest.raises(CardError, match=message):
+        check_card(card_of(late_model[2], grain=grain), "late")
 
 
 def test_a_state_of_another_shape_is_refused(late_model):
