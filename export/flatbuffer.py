@@ -44,7 +44,6 @@ FUNCTIONS: dict[str, tuple[int, int, Any]] = {
     "hard_swish": (Operator.HARD_SWISH, Options.HardSwishOptions, schema.HardSwishOptionsT),
     "sigmoid": (Operator.LOGISTIC, Options.NONE, None),
     "tanh": (Operator.TANH, Options.NONE, None),
-    "sqrt": (Operator.SQRT, Options.NONE, None),
     "exp": (Operator.EXP, Options.ExpOptions, schema.ExpOptionsT),
     "sqrt": (Operator.SQRT, Options.NONE, None),
 }

@@ -31,7 +31,7 @@ Terms = Callable[[Writer, Any, int], tuple[int, int]]
 
 
 def head(t: Translator, layer: Head, x: int) -> tuple[int, int | None]:
-    """Write a head and return frame scores and clip scores ``[1, T, 1, C]``.
+    """Write a head; return frame scores and clip scores ``[1, T, 1, C]``, of a whole window those of its last frame.
 
     Raises
     ------
@@ -40,8 +40,6 @@ def head(t: Translator, layer: Head, x: int) -> tuple[int, int | None]:
     """
     if type(layer) is Head:
         return t.writer.sigmoid(dense(t.writer, layer.classify, x)), None
-    if type(layer) is MeanStdHead:
-        return _mean_std(t, layer, x)
     if not isinstance(layer, PoolingHead) or (isinstance(layer, WeightedHead) and type(layer) not in TERMS):
         raise TypeError(f"layer `{layer.path}`: no TFLite translation for {type(layer).__name__}")
     ring = _ring(t.writer, layer, x)
@@ -52,25 +50,14 @@ def head(t: Translator, layer: Head, x: int) -> tuple[int, int | None]:
     return _finish(t.writer, layer, own), _finish(t.writer, layer, pooled)
 
 
-def _mean_std(t: Translator, layer: MeanStdHead, x: int) -> tuple[int, int]:
-    w, size = t.writer, layer.embedding
-    ones = w.constant(np.ones((*w.shape(x)[:3], 1), np.float32))
-    seen = _seen(t, layer, w.concatenate([x, w.multiply(x, x), ones], axis=3))
-    means = w.pool(seen, (layer.window, 1), (1, 1), largest=False)
-    means = w.divide(t.channels(means, 0, 2 * size), w.larger(t.channels(means, 2 * size, 1), w.scalar(TINY)))
-    mean, square = t.channels(means, 0, size), t.channels(means, size, size)
-    variance = w.larger(w.subtract(square, w.multiply(mean, mean)), w.scalar(0.0))
-    deviation = w.function("sqrt", w.add(variance, w.scalar(LEAST)))
-    clip = w.sigmoid(dense(w, layer.classify, w.concatenate([mean, deviation], axis=3)))
-    return w.sigmoid(dense(w, layer.frame, x)), clip
-
-
 def _seen(t: Translator, layer: PoolingHead, ring: int) -> int:
-    """The ring before the new frames."""
+    """The ring before the new frames; of a whole window, what its last frame pools."""
+    if not t.streaming:
+        count, missing = t.writer.shape(ring)[1], max(0, layer.window - t.writer.shape(ring)[1])
+        heard = t.cut(ring, count - layer.window + missing, layer.window - missing)
+        return t.writer.pad(heard, [(0, 0), (missing, 0), (0, 0), (0, 0)]) if missing else heard
     if layer.window == 1:
         return ring
-    if not t.streaming:
-        return t.writer.pad(ring, [(0, 0), (layer.window - 1, 0), (0, 0), (0, 0)])
     entering = t.masked(ring, layer.timeline, 0, begin=True, end=False) if layer.clocked else ring
     return t.remember(layer.path, entering, layer.window - 1)
 
