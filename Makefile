@@ -37,7 +37,7 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 # torch first and alone: any other order can pull gigabytes of CUDA packages.
 $(VENV)/.test-installed: pyproject.toml $(VENV)/.installed | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,export,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,eval,export,test]'
 	@ldconfig -p | grep -q libportaudio || echo "For the microphone (and its tests): sudo apt-get install libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins" >&2
 	@touch $@
 

@@ -78,6 +78,24 @@ def throughput(as_json: bool, document: Path | None, **options: Any) -> None:
 
 
 @bench.command()
+@click.option("--model", default=MODEL, show_default=True, help="A model's name or folder.")
+@click.option("--duration", "seconds", default=60.0, show_default=True, type=click.FloatRange(1), help="Of sound.")
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1), help="Starts of the daemon.")
+@outputs
+def resources(as_json: bool, document: Path | None, **options: Any) -> None:
+    """Measure what the daemon costs on one live stream: processor, memory, and the time until it listens.
+
+    \b
+    Examples:
+      wheatear bench resources
+      wheatear bench resources --model my-model/ --duration 300 --json
+    """
+    from bench import resources as benchmark
+
+    _show(benchmark.run(**options), as_json, document, "bench resources")
+
+
+@bench.command()
 @click.argument("folders", nargs=-1, metavar="[FOLDER]...")
 @click.option("--duration", "seconds", default=20.0, show_default=True, type=click.FloatRange(1), help="Of sound.")
 @click.option("--rounds", default=7, show_default=True, type=click.IntRange(1), help="Interleaved rounds.")

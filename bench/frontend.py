@@ -97,7 +97,7 @@ def _case(title: str, spec: FrontEndSpec, names: Sequence[str], seconds: float, 
     ]
     single = [
         Contender(OURS, ours.push, hops),
-        Contender(BLOCKS, _Blocks(blocks), hops),
+        Contender(BLOCKS, _Blocks(blocks), _audio(hops, spec)),
         Contender(PLAIN, plain.push, hops),
         *(Contender(name, peer.hop, [peer.prepare(hop) for hop in hops]) for name, peer in peers.items()),
     ]
@@ -115,13 +115,17 @@ class _Blocks:
     """The front end as the daemon calls it, audio blocks in and feature blocks out."""
 
     def __init__(self, front: FrontEnd) -> None:
-        self._front, self._next = front, 0
-        front.reset("bench", 0)
+        self._front = front
 
-    def __call__(self, samples: np.ndarray) -> object:
-        block = AudioBlock("bench", self._next, self._front.spec.rate, samples)
-        self._next = block.stop
+    def __call__(self, block: AudioBlock) -> object:
+        if not block.start:  # the recording begins again
+            self._front.reset(block.epoch, 0)
         return self._front.push(block)
+
+
+def _audio(hops: Sequence[np.ndarray], spec: FrontEndSpec) -> list[AudioBlock]:
+    """Hops as a source gives them: making blocks is its work."""
+    return [AudioBlock("bench", i * spec.hop, spec.rate, hop) for i, hop in enumerate(hops)]
 
 
 def _error(spec: FrontEndSpec, computer: Peer | Extractor) -> float:
@@ -166,6 +170,26 @@ def start(runs: int = 7) -> tuple[float, float]:
     return float(seconds), float(mib)
 
 
+def hour(seconds: int = 3600, rounds: int = 3) -> dict[str, Timing]:
+    """An hour of sound by one thread and by two, seconds a recording, by name."""
+    spec = next(iter(CASES.values()))
+    samples = np.random.default_rng(0).standard_normal(seconds * spec.rate, np.float32)
+    extractor = Extractor(spec)
+
+    def by(threads: int) -> Contender:
+        name = f"{OURS}, {threads} thread{'s' * (threads > 1)}"
+        return Contender(name, lambda x: extractor.transform(x, threads=threads), [samples])
+
+    return measure.back_to_back([by(1), by(2)], rounds)
+
+
+def hour_table(timings: dict[str, Timing]) -> str:
+    """`hour` as Markdown."""
+    one = next(iter(timings.values()))
+    rows = [[name, f"{timing.p50:.3f}", f"{one.ratio(timing):.2f}"] for name, timing in timings.items()]
+    return report.markdown(("", "seconds", "times as fast as one"), rows)
+
+
 def table(case: Case) -> str:
     """A case as Markdown: times of our own, times and ratios of others."""
     header = (
@@ -204,6 +228,7 @@ def document(cases: Sequence[Case], started: tuple[float, float]) -> str:
         noise(cases),
     ]
     parts = [f"**{case.title}**\n\n{table(case)}" for case in cases]
+    parts.append(f"**An hour of sound, {cases[0].title}, {os.cpu_count()} processors**\n\n{hour_table(hour())}")
     return "\n\n".join([*parts, *(note for note in notes if note)])
 
 

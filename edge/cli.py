@@ -21,8 +21,12 @@ COMMANDS = {
     "config": "edge.commands.config:config",
     "warm": "edge.commands.warm:warm",
     "models": "edge.commands.models:models",
+    "keys": "edge.commands.keys:keys",
     "schema": "edge.commands.schema:schema",
     "demo": "edge.commands.demo:demo",
+    "doctor": "edge.commands.doctor:doctor",
+    "install-service": "edge.commands.service:install_service",
+    "uninstall-service": "edge.commands.service:uninstall_service",
 }
 EXTRAS = {"training": "train", "export": "export", "bench": "bench"}
 

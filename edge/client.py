@@ -11,7 +11,9 @@ expected::
     live event 4, expected 5     seen already: dropped
     heartbeat last = 8, at 8     8 went lost behind us: asked for by replay
     a number nobody has          skipped by the journal at a restart: the hole closes silently
+    replay is silent             all that follows waits: the device may have died; asked again when it is heard again
     cannot be replayed           a ``lost`` event made here says which numbers
+    begin that is still open     said again for newcomers: given once to whom it is new, as `edge.publish.zeromq.Open`
 
 While replay answers, live events wait in the socket's queue, in their order.
 """
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,11 +31,21 @@ import msgspec
 
 from edge.blocks import Event
 from edge.errors import WireError
-from edge.publish.journal import PAGE_LIMIT, Page
-from edge.publish.zeromq import DEFAULT_ENDPOINT, KEEPALIVE_MS, TOPIC_ROOT, Heartbeat, replay_endpoint, split_endpoint
+from edge.publish.reader import PAGE_LIMIT, Page
+from edge.publish.zeromq import (
+    DEFAULT_ENDPOINT,
+    KEEPALIVE_MS,
+    TOPIC_ROOT,
+    Heartbeat,
+    Open,
+    replay_endpoint,
+    split_endpoint,
+)
 
 if TYPE_CHECKING:
     import zmq
+
+    from edge.publish.keys import ClientKeys
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +53,10 @@ RECEIVE_QUEUE = 10_000  # live events that wait here while replay answers or the
 MAX_EVENT = 1 << 20  # bytes
 MAX_PAGE = 4 << 20
 REPLAY_TIMEOUT_S = 2.0
+BUSY_WAIT_S = 1.0  # the device answers so many questions a second
+BUSY_TRIES = 30
+DOUBT_S = 1.0  # what is received within it may have waited here since before the device died
+DOUBT_TRIES = 3  # a device that is heard and still does not answer has no replay
 SILENCE_S = 5.0  # without even a heartbeat: worth a warning
 
 
@@ -67,8 +84,17 @@ class Cursor:
         return cls(event.seq + 1, event.stream, event.log)
 
 
+@dataclass(slots=True)
+class _Doubt:
+    """A hole that replay was silent about, the messages that wait behind it, and when one is sure to be fresh."""
+
+    messages: list[Event | Heartbeat]
+    until: float
+
+
 class _Kind(msgspec.Struct):
     type: str
+    retained: bool = False
 
 
 class Subscriber:
@@ -85,8 +111,11 @@ class Subscriber:
         silence does not mean that nothing sounded.
     stream
         Events of other streams are left out.
+    keys
+        For a device that has keys: this client's, and the device's public one. Without the right ones nothing comes.
     since
-        First event wanted, as a `Cursor` or a number that holds for every stream; only live events where None.
+        First event wanted, as a `Cursor` or a number that holds for every stream; where None, only live events and
+        the begin of what sounds just now.
     timeout
         Iteration ends after so many seconds without an event; None waits for ever.
 
@@ -105,6 +134,7 @@ class Subscriber:
         timeout: float | None = None,
         *,
         stream: str | None = None,
+        keys: ClientKeys | None = None,
     ) -> None:
         import zmq
 
@@ -112,9 +142,14 @@ class Subscriber:
         self.replay = replay or replay_endpoint(endpoint)
         self.timeout = timeout
         self._labels = frozenset([labels] if isinstance(labels, str) else labels or ())
-        self._stream = stream
+        self._stream, self._keys = stream, keys
         self._since = Cursor(since) if isinstance(since, int) else since
         self._next: dict[tuple[str, str, str], int] = {}  # (device, stream, log) → number expected
+        self._first: dict[tuple[str, str, str], int] = {}  # the same → number that it began with
+        self._doubts: dict[tuple[str, str, str], _Doubt] = {}
+        self._silences: Counter[tuple[str, str, str]] = Counter()  # of replay, one after the other in one run
+        self._runs: dict[tuple[str, str, str], str] = {}
+        self._opened: set[tuple[str, str, str, int]] = set()  # open events before that, which were given
         self._ready: Iterator[Event] = iter(())
         self._heard_at: float | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -181,6 +216,10 @@ class Subscriber:
             zmq.HEARTBEAT_TIMEOUT: 3 * KEEPALIVE_MS,
         }.items():
             socket.setsockopt(option, value)
+        if self._keys:
+            socket.setsockopt_string(zmq.CURVE_SERVERKEY, self._keys.server)
+            socket.setsockopt_string(zmq.CURVE_PUBLICKEY, self._keys.public)
+            socket.setsockopt_string(zmq.CURVE_SECRETKEY, self._keys.secret)
         try:
             socket.connect(endpoint)
         except zmq.ZMQError as error:
@@ -195,16 +234,44 @@ class Subscriber:
         said = _decode(message)
         if said is None or self._stream not in (None, said.stream):
             return
-        if isinstance(said, Heartbeat):
-            yield from self._fill(said, said.last_seq + 1)
-        elif said.seq == 0:
+        if isinstance(said, Heartbeat) and self._runs.get(_key(said)) != said.run:
+            self._runs[_key(said)] = said.run
+            self._silences[_key(said)] = 0  # the device was silent because it had died
+        if isinstance(said, Open):
+            yield from self._news(said)
+        elif isinstance(said, Event) and said.seq == 0:
             yield said  # the journal fails for long and the device has run out of numbers
+        elif doubt := self._doubts.get(_key(said)):
+            doubt.messages.append(said)
+            if time.monotonic() >= doubt.until or len(doubt.messages) > RECEIVE_QUEUE:
+                yield from self._try_again(_key(said))
         else:
-            yield from self._fill(said, said.seq)
-            key = _key(said)
-            if said.seq >= self._next[key]:
-                self._next[key] = said.seq + 1
-                yield said
+            yield from self._advance(said)
+
+    def _advance(self, said: Event | Heartbeat) -> Iterator[Event]:
+        """What was missed before a message, and itself; nothing where it must wait for replay."""
+        key = _key(said)
+        yield from self._fill(said, said.seq if isinstance(said, Event) else said.last_seq + 1)
+        if isinstance(said, Event) and key not in self._doubts and said.seq >= self._next[key]:
+            self._next[key] = said.seq + 1
+            yield said
+
+    def _try_again(self, key: tuple[str, str, str]) -> Iterator[Event]:
+        """The device is heard again: take in what has waited, until replay is silent once more."""
+        messages = self._doubts.pop(key).messages
+        for place, message in enumerate(messages):
+            yield from self._advance(message)
+            if doubt := self._doubts.get(key):
+                doubt.messages += messages[place + 1 :]
+                return
+
+    def _news(self, said: Open) -> Iterator[Event]:
+        """An event that is still open, if it is older than all that we follow and new to us; moves no position."""
+        key = _key(said)
+        place = (*key, said.seq)
+        if self._since is None and said.seq < self._first.get(key, 0) and place not in self._opened:
+            self._opened.add(place)
+            yield said
 
     def _fill(self, said: Event | Heartbeat, stop: int) -> Iterator[Event]:
         """Replay what is missing below number `stop`."""
@@ -214,12 +281,24 @@ class Subscriber:
         while self._next[key] < stop:
             start = self._next[key]
             page = self._ask(Cursor(start, said.stream, said.log), stop - start)
+            if page is None and self._may_be_dead(said):
+                return
             if page is None or page.log != said.log:
                 self._next[key] = stop
                 why = f"{self.replay} does not answer" if page is None else page.error or "it answers for another log"
                 yield _lost(said, start, stop, why)
                 return
+            self._silences[key] = 0
             yield from self._take(key, said, page, stop)
+
+    def _may_be_dead(self, said: Event | Heartbeat) -> bool:
+        """Whether to wait until the device is heard again, where replay is silent; else its events are lost."""
+        key = _key(said)
+        self._silences[key] += 1
+        if self._silences[key] >= DOUBT_TRIES:
+            return False
+        self._doubts[key] = _Doubt([said], time.monotonic() + DOUBT_S)
+        return True
 
     def _take(self, key: tuple[str, str, str], said: Event | Heartbeat, page: Page, stop: int) -> Iterator[Event]:
         """Events of a page, and the losses that it admits to; moves the position at least by one number."""
@@ -252,13 +331,21 @@ class Subscriber:
         else:
             start = 1
             yield _lost(said, since.seq, None, f"log {since.log} was set aside and {said.log} began")
-        self._next[_key(said)] = start
+        self._next[_key(said)] = self._first[_key(said)] = start
 
     def _ask(self, cursor: Cursor, count: int) -> Page | None:
-        """One page of replay, at the second try if need be; None where nobody answers."""
-        for _ in range(2):
+        """One page of replay, at the second try if need be; None where nobody answers, or the device stays busy."""
+        silent = 0
+        for _ in range(BUSY_TRIES):
             page = self._try(cursor, count)
-            if page is not None:
+            error = "unavailable" if page is None else page.error or ""
+            if error.startswith("unavailable"):
+                silent += 1
+                if silent == 2:
+                    return None
+            elif error.startswith("busy"):
+                time.sleep(BUSY_WAIT_S)
+            else:
                 return page
         return None
 
@@ -274,7 +361,7 @@ class Subscriber:
             try:
                 return msgspec.json.decode(self._asker.recv_multipart()[-1], type=Page)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                logger.warning("replay at %s answers what is no page: %s", self.replay, error)
+                return Page(events=[], next=1, head=0, error=f"what {self.replay} answers is no page: {error}")
         self._asker.close()  # a late answer must not be taken for the next one
         self._asker = None
         return None
@@ -305,9 +392,11 @@ class _Silence:
 def _decode(message: list[bytes]) -> Event | Heartbeat | None:
     """The payload of a message; what is not of ours is logged and left out."""
     try:
-        kind = msgspec.json.decode(message[-1], type=_Kind).type
-        if kind == "heartbeat":
+        kind = msgspec.json.decode(message[-1], type=_Kind)
+        if kind.type == "heartbeat":
             return msgspec.json.decode(message[-1], type=Heartbeat)
+        if kind.retained:
+            return msgspec.json.decode(message[-1], type=Open)
         return msgspec.json.decode(message[-1], type=Event)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         logger.warning("a message was not understood and left out: %s", error)

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 from edge.blocks import Event
 from edge.clock import Clock, SampleClock, SystemClock
-from edge.config import Config
-from edge.decode.event import EventMaker, interrupted
+from edge.config import Config, Stream
+from edge.config.profile import resolve
+from edge.decode.event import EventMaker
+from edge.errors import WheatearError
 from edge.ids import uuid7
+from edge.inference.model import Model
+from edge.memory import release_compiler
 from edge.notify import Notifier
-from edge.publish.journal import Journal
-from edge.publish.outbox import DEVICE_STREAM, Outbox
-from edge.publish.replay import ReplayServer
-from edge.publish.zeromq import Publisher
+from edge.publish.outbox import DEVICE_STREAM
+from edge.publish.outputs import open_outputs
 from edge.sources.base import Channels, Source
 from edge.status import DeviceStatus
 from edge.supervise.capture import Key
 from edge.supervise.reload import reload
-from edge.supervise.supervisor import Supervisor
+from edge.supervise.supervisor import MakeTap, Supervisor
 from edge.tap import Tap
 
 log = logging.getLogger(__name__)
@@ -52,7 +55,7 @@ class Daemon:
     patient
         Wait for live sources that are not there at the start.
     make_tap
-        Makes who looks on a stream, by its name.
+        Makes who looks on a stream; by default the recorder of its clips, where clips are kept.
 
     Attributes
     ----------
@@ -72,9 +75,9 @@ class Daemon:
         make_source: Callable[[Key, Channels, int], Source] | None = None,
         read: Callable[[], Config] | None = None,
         patient: bool = False,
-        make_tap: Callable[[str], Tap | None] = lambda _: None,
+        make_tap: MakeTap | None = None,
     ) -> None:
-        self.config = config
+        self.config, self._clips = config, config.clips
         self.status = DeviceStatus(config.device_name)
         self.ended = threading.Event()
         self._publish, self._show, self._linger = publish, show, linger
@@ -85,11 +88,11 @@ class Daemon:
         self._supervisor = Supervisor(
             config,
             self.status,
-            make_source or open_source,
+            make_source or partial(open_source, chunk_s=resolve(config.device_profile).chunk_ms / 1000),
             self._hand_over,
             self._clock,
             patient or self._notifier.listened_to,
-            make_tap,
+            make_tap or self._recorder,
         )
         self._stop, self._wake = threading.Event(), threading.Event()
         self._asked = threading.Event()
@@ -119,6 +122,7 @@ class Daemon:
         supervisor = self._supervisor
         try:
             supervisor.prepare()
+            release_compiler()
             with self._outbox() as submit:
                 self._submit = submit
                 supervisor.begin()
@@ -167,36 +171,40 @@ class Daemon:
     def _hand_over(self, event: Event) -> None:
         self._submit(event)
 
+    def _recorder(self, stream: Stream, models: Sequence[Model]) -> Tap | None:
+        if not self._clips.enabled:
+            return None
+        from edge.publish.clips import ClipRecorder
+        from edge.sources.parse import kind_of
+
+        name = stream.stream_name
+        status = self.status.stream(name)
+        try:
+            return ClipRecorder(
+                self._clips,
+                self.status.device,
+                name,
+                [model.labels for model in models],
+                self._hand_over,
+                lambda: status.drop("clips"),
+                live=kind_of(stream.source)[0] != "file" or stream.realtime,
+            )
+        except WheatearError as error:
+            if self._reloader is None:
+                raise
+            self._say(False, f"stream {name} keeps no clips: {error}")
+            return None
+
     @contextmanager
     def _outbox(self) -> Iterator[Callable[[Event], object]]:
         if not self._publish:
             yield self._show
             return
-        config, to = self.config, self.config.publish
-        with ExitStack() as stack:
-            with ExitStack() as opened:
-                journal = Journal(config.journal_path, config.device_name)
-                opened.callback(journal.close)
-                publisher = Publisher(to.events, config.device_name, to.allow_remote)
-                opened.callback(publisher.close)
-                stack.enter_context(ReplayServer(config.journal_path, to.replay, to.allow_remote))
-                open_events = [event for name in journal.streams() for event in journal.open_events(name)]
-                opened.pop_all()  # the outbox takes them over
-            outbox = stack.enter_context(
-                Outbox(
-                    journal,
-                    publisher,
-                    streams=config.stream_names,
-                    on_published=self._show,
-                    keep=config.journal.keep,
-                )
-            )
-            for event in open_events:
-                outbox.submit(interrupted(event))
-            yield outbox.submit
+        with open_outputs(self.config, self.status, self._show, self.config.stream_names) as outputs:
+            yield outputs.submit
 
 
-def open_source(key: Key, channels: Channels, rate: int) -> Source:
+def open_source(key: Key, channels: Channels, rate: int, chunk_s: float) -> Source:
     """The source that a configuration names."""
     from edge.config.secrets import reveal
     from edge.sources.parse import make_source
@@ -208,4 +216,5 @@ def open_source(key: Key, channels: Channels, rate: int) -> Source:
         realtime=key.realtime,
         channel=channels,
         start=key.start or None,
+        chunk_s=chunk_s,
     )

@@ -7,8 +7,9 @@ WheatearError
 ├── SourceError       no sound can be had from where it was asked for
 ├── EngineError       an inference runtime is missing, or refused a graph
 ├── JournalError      the journal cannot be opened, read or written
-├── StoppedError      nothing is left to run
 ├── ClipError         a clip cannot be kept
+├── ServiceError      the system's service cannot be installed, started or removed
+├── StoppedError      nothing is left to run
 └── WireError         a socket cannot be bound, reached or understood
 
 A message says what was expected, what came, where, and what to do. The CLI prints it as one line and exits with
@@ -50,6 +51,12 @@ class JournalError(WheatearError):
 
 class ClipError(WheatearError):
     """A clip cannot be kept."""
+
+
+class ServiceError(WheatearError):
+    """The system's service cannot be installed, started or removed."""
+
+    exit_code = 1
 
 
 class WireError(WheatearError):

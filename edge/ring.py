@@ -147,7 +147,9 @@ class Ring:
     rate
         Samples per second; goes into the blocks.
     written
-        Set at each write and at the end; a consumer of many rings gives them one to wait for. Only `read` clears it.
+        Set by a write and at the end; a consumer of many rings gives them one to wait for. Only `read` clears it.
+    least
+        Samples that must wait before a write sets it: a consumer that is woken seldom works less.
     history
         Samples already read that `write_all` leaves in place, for `copy`.
 
@@ -160,7 +162,7 @@ class Ring:
     """
 
     def __init__(
-        self, capacity: int, rate: int, written: threading.Event | None = None, *, history: int = 0
+        self, capacity: int, rate: int, written: threading.Event | None = None, *, least: int = 1, history: int = 0
     ) -> None:
         if capacity < 1 or rate < 1:
             raise ValueError(f"a ring needs a capacity and a rate of 1 or more, got {capacity} and {rate}")
@@ -178,6 +180,7 @@ class Ring:
         self._error: WheatearError | None = None
         self._closed = False
         self._written = written or threading.Event()
+        self._least = least
         self._room = threading.Event()
 
     # Producer
@@ -212,7 +215,8 @@ class Ring:
         if not self._marks:
             raise ValueError("ring: `begin` must say which epoch the samples belong to before the first `write`")
         _write(self._buffer, self._cells, np.require(samples, np.float32, ["C", "A"]))
-        self._written.set()
+        if self._least <= 1 or self.waiting >= self._least:
+            self._written.set()
 
     def write_all(self, samples: Float32, stop: threading.Event) -> bool:
         """Append float32 samples ``[N]``, waiting for room; returns False if `stop` was set before all were in."""
@@ -247,6 +251,11 @@ class Ring:
     def waiting(self) -> int:
         """Samples written and not read; more than the capacity where some are overwritten."""
         return int(_get(self._cells, WRITE) - _get(self._cells, READ))
+
+    @property
+    def due(self) -> bool:
+        """Enough waits, or nothing follows."""
+        return self._closed or self.waiting >= self._least
 
     @property
     def closed(self) -> bool:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 
 MISSING = "needs PulseAudio: apt-get install libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins"
@@ -106,6 +107,8 @@ def pulse_microphone(monkeypatch):
     if not (all(map(shutil.which, TOOLS)) and plugin_exists() and portaudio_exists()):
         pytest.skip(MISSING)
     with tempfile.TemporaryDirectory(prefix="pulse") as folder:  # short: a socket's path has 107 characters
+        cache = os.environ.get("NUMBA_CACHE_DIR", str(platformdirs.user_cache_path("wheatear") / "numba"))
+        monkeypatch.setenv("NUMBA_CACHE_DIR", cache)  # another home, but the same kernels
         variables = {"HOME": folder, "XDG_RUNTIME_DIR": folder, "PULSE_SERVER": f"unix:{folder}/socket"}
         for name, value in {**variables, "PULSE_COOKIE": f"{folder}/cookie"}.items():
             monkeypatch.setenv(name, value)

@@ -9,6 +9,7 @@ OUT/scenes.json                 what was done: settings, and of each scene its b
 from __future__ import annotations
 
 import json
+import logging
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,9 +27,9 @@ from training.data.combine import join
 from training.data.composer import Composer, Scene, SceneSettings, describe
 from training.data.dataset import Dataset, Item
 from training.data.formats import FORMATS
-from training.data.formats.table import timed
 from training.data.splits import folds, group_of
 
+log = logging.getLogger(__name__)
 BENCHMARKS = Path(__file__).with_name("benchmarks")
 
 
@@ -103,7 +104,7 @@ def parse(plan: dict[str, Any]) -> Plan:
 
 
 def load(table: dict[str, Any], root: Path, *, skip_bad: bool = False) -> Dataset:
-    """Return a set of the plan whose files can be read.
+    """Return a set of the plan whose files can be read; how many cannot be is logged.
 
     Raises
     ------
@@ -111,7 +112,10 @@ def load(table: dict[str, Any], root: Path, *, skip_bad: bool = False) -> Datase
         Settings that do not fit; no such set, or a bad file.
     """
     part = FORMATS.parse({key: value for key, value in table.items() if key != "folder"}, "data")
-    return check(FORMATS.build(part, root / table.get("folder", "")), skip_bad=skip_bad).dataset
+    checked = check(FORMATS.build(part, root / table.get("folder", "")), skip_bad=skip_bad)
+    if checked.bad:
+        log.warning("%s: left out %d bad files; the first: %s", checked.dataset.name, len(checked.bad), checked.bad[0])
+    return checked.dataset
 
 
 def sections(foreground: Dataset, backgrounds: Sequence[Dataset], *, by_fold: bool) -> list[Section]:
@@ -196,7 +200,7 @@ def _write_scene(
     name = f"audio/{stem}.{plan.container}"
     soundfile.write(out / name, scene.samples, plan.scenes.rate, subtype="PCM_16", format=plan.container.upper())
     said = {"file": name, "fold": fold, "split": "", **describe(scene, labels)}
-    return timed(Item(name, out / name, fold=fold), scene.strong()), said
+    return annotations.timed(Item(name, out / name, fold=fold), scene.strong()), said
 
 
 def _write_tables(

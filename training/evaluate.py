@@ -146,10 +146,10 @@ def _measured(target: Target, source: Source, quiet: Source | None, tell: Tell) 
         tell(target.name, done, total)
 
     chosen, background = held_out(target, source), background_of(target, quiet)
-    heard = hear(target, chosen, told) if len(chosen) else []
+    heard = hear(target, chosen, told, keep=False) if len(chosen) else []
     exclusive = source.dataset.exclusive
     figures = measure(heard, target.labels, target.rules, exclusive=exclusive) if heard else None
-    silent = hear(target, background, told) if background is not None else []
+    silent = hear(target, background, told, keep=False) if background is not None else []
     return Measured(target, heard, figures, probes.quiet(target, silent))
 
 

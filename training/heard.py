@@ -29,23 +29,46 @@ class Heard:
         Length.
     block, clip
         Scores on their grid, and ``[C]`` of the whole.
+    decided
+        Where the block was not kept, without scores: the rules, and the events that they made.
     """
 
     item: Item
     seconds: float
     block: ScoreBlock
     clip: Float32
+    decided: tuple[Decode, tuple[Sound, ...]] | None = None
 
     def events(self, labels: Sequence[str], rules: Decode) -> tuple[Sound, ...]:
-        """Return what the product's decoder makes of the scores."""
-        return sounds(decode(self.block, labels, rules), labels, self.block.rate)
+        """Return what the product's decoder makes of the scores.
+
+        Raises
+        ------
+        ValueError
+            The scores were not kept, and other rules decided.
+        """
+        if self.decided is None:
+            return sounds(decode(self.block, labels, rules), labels, self.block.rate)
+        if self.decided[0] != rules:
+            raise ValueError(f"{self.item.name}: expected the rules that its scores were decided by, got others")
+        return self.decided[1]
+
+    def thin(self, labels: Sequence[str], rules: Decode) -> Heard:
+        """Return it without its frames: ten seconds of 527 classes are a megabyte."""
+        block = replace(self.block, scores=self.block.scores[:0], clip=None)
+        return replace(self, block=block, decided=(rules, self.events(labels, rules)))
 
 
-def hear(target: Target, dataset: Dataset, tell: Callable[[int, int], None] = lambda *_: None) -> list[Heard]:
+def hear(
+    target: Target, dataset: Dataset, tell: Callable[[int, int], None] = lambda *_: None, *, keep: bool = True
+) -> list[Heard]:
     """Score every recording of a set; its labels become the network's.
 
     Parameters
     ----------
+    keep
+        Keep the scores of all frames; else only of recordings with strong labels, and the others are decided by the
+        target's rules at once.
     tell
         Called with the number of recordings done and of all.
 
@@ -60,7 +83,8 @@ def hear(target: Target, dataset: Dataset, tell: Callable[[int, int], None] = la
         block = target.scorer(samples)
         if not len(block.scores):
             raise ValueError(f"{item.path}: expected a recording long enough for one score, got {len(samples)} samples")
-        heard.append(Heard(item, len(samples) / target.rate, block, clip_scores(block)))
+        found = Heard(item, len(samples) / target.rate, block, clip_scores(block))
+        heard.append(found if keep or item.strong is not None else found.thin(target.labels, target.rules))
         tell(k + 1, len(dataset))
     return heard
 

@@ -63,8 +63,7 @@ def measure(heard: Sequence[Heard], labels: Sequence[str], rules: Decode, *, exc
         parts.append(single_class(weak, labels, seed))
     if any(h.item.strong for h, _ in strong):
         parts.append(detection(strong, labels, seed))
-    if weak:
-        parts.append(false_alarms(weak, labels))
+    parts.append(false_alarms(weak, labels))
     for part in parts:
         _join(out, part)
     return out
@@ -160,16 +159,21 @@ def detection(pairs: Pairs, labels: Sequence[str], seed: int = 0) -> Figures:
 
 
 def false_alarms(pairs: Pairs, labels: Sequence[str]) -> Figures:
-    """Events of what does not sound, per hour; where recordings hold none of the classes, of those alone."""
+    """Events of what does not sound, per hour: on recordings that hold none of the classes, or else with known times.
+
+    Nothing where all recordings hold classes at unknown times: what sounds beside them nobody knows.
+    """
     quiet = [(h, events) for h, events in pairs if not h.item.weak]
-    chosen = quiet or pairs
+    chosen = quiet or [(h, events) for h, events in pairs if h.item.strong is not None]
+    if not chosen:
+        return {}
     seconds = sum(h.seconds for h, _ in chosen)
     raised = [e for h, events in chosen for e in alarms.false_alarms(events, h.item)]
     return {
         "false_alarms_per_hour": len(raised) * 3600 / seconds,
         "alarms": {
-            "on": "recordings without any of the classes" if quiet else "all recordings",
-            "events": dict(Counter(labels[e.label] for e in raised)),
+            "on": "recordings without any of the classes" if quiet else "recordings with known times",
+            "events": dict(Counter(labels[e.label] for e in raised).most_common()),
             "hours": seconds / 3600,
             "at_most_per_hour": alarms.upper_rate(len(raised), seconds),
         },
@@ -179,6 +183,8 @@ def false_alarms(pairs: Pairs, labels: Sequence[str]) -> Figures:
 def across(parts: Sequence[Figures], pooled: Figures) -> Figures:
     """Return what folds say together: mean and deviation of their figures, intervals over all held-out recordings.
 
+    A figure that some fold has not, or has infinitely (a d' of a perfect fold), has no mean.
+
     Parameters
     ----------
     parts
@@ -186,7 +192,7 @@ def across(parts: Sequence[Figures], pooled: Figures) -> Figures:
     pooled
         `measure` of all those recordings together.
     """
-    names = [n for n in HEADLINES if all(n in part for part in parts)]
+    names = [n for n in HEADLINES if all(np.isfinite(part.get(n, np.nan)) for part in parts)]
     values = {n: np.array([part[n] for part in parts], np.float64) for n in names}
     return {
         "mean": {n: float(v.mean()) for n, v in values.items()},

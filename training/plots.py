@@ -29,7 +29,7 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str], path: Path
     table = np.asarray(counts)
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     side = 1.6 + 0.42 * len(labels)
-    figure, axes = _figure(side + 1.0, side)
+    figure, axes = _figure(side + 0.5, side)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     if len(labels) <= 30:  # more would not be read
         for row, column in np.argwhere(table):
@@ -39,7 +39,7 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str], path: Path
     axes.set_xticks(range(len(labels)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(labels)), names)
     axes.set_xlabel("taken for")
-    axes.set_ylabel("is")
+    axes.set_ylabel("true class")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_title(title, loc="left", fontsize=10)

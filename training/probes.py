@@ -56,4 +56,4 @@ def white(db: float, rate: int, seconds: float = 10.0) -> Float32:
 
 
 def _counted(events: Sequence[Sound], labels: Sequence[str]) -> dict[str, int]:
-    return dict(Counter(labels[e.label] for e in events))
+    return dict(Counter(labels[e.label] for e in events).most_common())

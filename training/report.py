@@ -17,6 +17,11 @@ from edge.errors import ConfigError
 from training.measures import HEADLINES
 
 Section = Mapping[str, Any]
+JUDGED = "Only recordings that training never saw are judged; *found* is the share with an event of their class."
+FOLDS = (
+    "Each fold is measured by a network that was trained on the others. *Found* is the share of recordings with an "
+    "event of their class, *false events* are of other classes."
+)
 INTRODUCTION = "Every figure comes from a command of this project, which stands beside it."
 PERCENT = {
     "clip_accuracy", "map", "map_at_3", "clip_f1", "found", "event_f1", "event_f1_500ms", "segment_f1", "recall",
@@ -138,8 +143,8 @@ def _table(section: Section) -> list[str]:
 
 def _evaluation(section: Section) -> list[str]:
     data = section["data"]
-    head = f"Data: {data['name']}, {data['recordings']} recordings (`{data['folder']}`)."
     folds = section.get("folds")
+    head = f"Data: {data['name']}, {data['recordings']} recordings (`{data['folder']}`). {FOLDS if folds else JUDGED}"
     blocks = [head, _summary(section["targets"], folds)]
     blocks += [_all_figures(folds["pooled"], folds)] if folds else []
     best = folds["pooled"] if folds else next((t["figures"] for t in section["targets"] if t["figures"]), None)
@@ -264,7 +269,11 @@ def _pictures(folder: Path, section: Section) -> list[Path]:
     if "confusion" in figures:
         paths.append(folder / "confusion.png")
         plots.confusion(figures["confusion"], section["labels"], paths[-1], f"{name}: {figures['recordings']} clips")
-    for key, what in (("event_f1", "event F1, 200 ms"), ("average_precision", "average precision"), ("clip_f1", "F1")):
+    for key, what in (
+        ("event_f1", "event F1, 200 ms"),
+        ("average_precision", "average precision"),
+        ("clip_f1", "clip F1"),
+    ):
         values = {label: f[key] for label, f in figures["by_class"].items() if f.get(key) is not None}
         if values:
             paths.append(folder / f"{key.replace('_', '-')}.png")
@@ -291,7 +300,7 @@ def _number(name: str, value: float | None) -> str:
         return "-"
     if name in PERCENT:
         return f"{value:.1%}"
-    return str(value) if isinstance(value, int) else f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
+    return str(value) if isinstance(value, int) else f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
 
 def _events(events: Mapping[str, int]) -> str:

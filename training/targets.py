@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,10 @@ from edge.errors import ConfigError
 from edge.inference import store
 from edge.inference.card import Card, Decode
 from training import deployed
-from training import run as runs
 from training.data.dataset import Dataset, Item
-from training.run import Run
+
+if TYPE_CHECKING:
+    from training.run import Run
 
 Float32 = npt.NDArray[np.float32]
 Scorer = Callable[[Float32], ScoreBlock]
@@ -91,6 +93,8 @@ def load(folder: Path) -> list[Target]:
         return of_model(folder)
     if not (folder / "recipe.toml").exists():
         raise ConfigError(f"{folder}: expected a run (recipe.toml) or a model folder (card.toml), got neither")
+    from training import run as runs  # brings torch, which a model folder does not need
+
     return [of_run(runs.read(folder), folder.name)]
 
 
@@ -185,7 +189,7 @@ def clip_scores(block: ScoreBlock) -> Float32:
     """Scores ``[C]`` of a whole recording: what the network pooled, or else linear softmax over its frames."""
     from training.metrics.clips import clip_score
 
-    return block.clip[-1] if block.clip is not None and len(block.clip) else clip_score(block.scores)
+    return block.clip[-1].copy() if block.clip is not None and len(block.clip) else clip_score(block.scores)
 
 
 def same_labels(targets: Sequence[Target]) -> tuple[str, ...]:

@@ -88,7 +88,7 @@ def tune(
 
 
 def cross_tuned(
-    heard: Sequence[Heard], groups: Sequence[Any], labels: Sequence[str], rules: Decode, **how: Any
+    heard: Sequence[Heard], groups: Sequence[int], labels: Sequence[str], rules: Decode, **how: Any
 ) -> list[tuple[Sequence[Heard], Decode]]:
     """Tune on all groups but one, for each: what the rules are worth on recordings that did not choose them.
 

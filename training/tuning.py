@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def tune_target(
         The data cannot be read, or tell nothing.
     """
     own, where, rules = _opened(path, needs_scores=not runs)
-    judges = [replace(targets.load(run)[0], rules=rules) for run in runs] or [own]
+    judges = [targets.load(run)[0].with_rules(rules) for run in runs] or [own]
     labels = targets.same_labels([*judges, *([own] if own else [])])
     table = table or judges[0].source
     if table is None:
@@ -110,18 +110,18 @@ def _opened(path: Path, needs_scores: bool) -> tuple[Target | None, Path, Decode
 
 def _heard(
     judges: Sequence[Target], source: Source, quiet: Source | None, folds: bool, seen: bool, tell: Tell
-) -> tuple[list[Heard], list[Any]]:
-    """What chooses, and the fold of each."""
+) -> tuple[list[Heard], list[int]]:
+    """What chooses, and which judge heard each."""
     heard: list[Heard] = []
-    groups: list[Any] = []
-    for target in judges:
+    groups: list[int] = []
+    for k, target in enumerate(judges):
         chosen = held_out(target, source) if folds else _choosable(target, source, seen)
         parts = [chosen, *([background_of(target, quiet)] if quiet else [])]
         for part in parts:
             if part is not None and len(part):
                 new = hear(target, part, lambda done, total, name=target.name: tell(name, done, total))
                 heard += new
-                groups += [target.held_out] * len(new)
+                groups += [k] * len(new)
     if not heard:
         raise ConfigError(f"tune: expected recordings to choose by, got none of {source.folder} that are held out")
     return heard, groups
@@ -151,7 +151,7 @@ def _learnt(target: Target, source: Source, dataset: Dataset) -> bool:
     return any(target.learnt_from(source.folder, item) and item.name not in target.inner for item in dataset.items)
 
 
-def _cross(heard: Sequence[Heard], groups: Sequence[Any], labels: Sequence[str], rules: Decode, source: Source,
+def _cross(heard: Sequence[Heard], groups: Sequence[int], labels: Sequence[str], rules: Decode, source: Source,
            **how: Any) -> Figures:  # fmt: skip
     """Figures where each fold is decided by the rules that the others chose, averaged over the folds."""
     from training.measures import measure

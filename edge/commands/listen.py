@@ -15,6 +15,7 @@ EPILOG = """\b
 Examples:
   wheatear listen                                   this machine
   wheatear listen sensor.local --label rain         a device on the network, one label
+  wheatear listen hut.local --key laptop --server-key hut.key   a device that has keys
   wheatear listen --json --from-seq 1 > events.jsonl  everything the journal still has, then live
 """
 
@@ -40,6 +41,8 @@ def endpoint_of(text: str) -> str:
 @click.option("--from-seq", type=click.IntRange(min=1), metavar="N", help="Replay from number N on before going live.")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N events.")
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="S", help="End after S seconds without an event.")
+@click.option("--server-key", metavar="KEY", help="The device's public key (or its file), where it has keys.")
+@click.option("--key", metavar="NAME", help="This machine's key pair: a name from `wheatear keys`, or a secret file.")
 @click.option("--replay", metavar="ENDPOINT", help="Where to ask for missed events; default: the port after ENDPOINT.")
 def listen(
     *,
@@ -51,6 +54,8 @@ def listen(
     count: int | None,
     timeout: float | None,
     replay: str | None,
+    server_key: str | None,
+    key: str | None,
 ) -> None:
     """Print the events of the device at ENDPOINT as they are published.
 
@@ -58,12 +63,20 @@ def listen(
     health have no label and are printed whatever the labels asked for. Ctrl-C ends it.
     """
     from edge.client import Subscriber
+    from edge.publish.keys import ClientKeys
+
+    if key and not server_key:
+        raise click.UsageError(
+            "--key needs --server-key: the public key that `wheatear keys show` prints on the device"
+        )
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     show = line if as_json else human
     printed = 0
     where = endpoint_of(endpoint)
-    with suppress(KeyboardInterrupt), Subscriber(where, replay, labels, from_seq, timeout, stream=stream) as events:
+    keys = ClientKeys.load(server_key, key or "") if server_key else None
+    subscriber = Subscriber(where, replay, labels, from_seq, timeout, stream=stream, keys=keys)
+    with suppress(KeyboardInterrupt), subscriber as events:
         for event in events:
             click.echo(show(event))
             printed += 1
@@ -72,5 +85,5 @@ def listen(
         if not events.heard:
             raise WireError(
                 f"nobody publishes at {where}: not even a heartbeat came within {timeout:g} s; start "
-                "`wheatear run` there, or give the endpoint of its --publish"
+                "`wheatear run` there, or give the endpoint of its --publish, and the keys if it has any"
             )

@@ -11,6 +11,7 @@ import click
 
 from edge.commands.format import human, line
 from edge.config import Config, load, override
+from edge.config.settle import settle
 
 
 @click.command()
@@ -37,6 +38,7 @@ from edge.config import Config, load, override
 @click.option("--engine", type=click.Choice(["onnx", "tflite"]), help="Inference runtime to prefer.")
 @click.option("--precision", type=click.Choice(["float32", "int8"]), help="Model file to prefer.")
 @click.option("--linger", default=0.0, metavar="SECONDS", help="Answer replay for so long after the end of a file.")
+@click.option("--profile", metavar="NAME", help="Device profile: raspberry-pi-4 …; auto looks at the board.")
 @click.option("--journal", type=click.Path(path_type=Path), help="The journal's file.")
 def run(
     path: Path | None,
@@ -63,7 +65,7 @@ def run(
     changes = _changes(endpoint, replay, options)
 
     def read() -> Config:
-        return override(load(path) if path else Config(), changes)
+        return settle(override(load(path) if path else Config(), changes))
 
     config = read()
     form = line if as_json else human
@@ -94,12 +96,13 @@ def run(
 
 def _changes(endpoint: str | None, replay: str | None, options: dict[str, Any]) -> dict[str, Any]:
     """Options as configuration keys; the replay port follows the events' where it is not given."""
-    journal, channel = options.pop("journal"), options.pop("channel")
+    journal, channel, profile = options.pop("journal"), options.pop("channel"), options.pop("profile")
     changes = {
         **options,
         "channel": int(channel) if channel and channel.isdigit() else channel,
         "journal.path": str(journal) if journal else None,
         "publish.replay": replay,
+        "device_profile.name": profile,
     }
     if endpoint and endpoint != "default":
         changes["publish.events"] = endpoint

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from edge.config import Config, load
+from edge.config.settle import settle
 
 
 @click.command()
@@ -24,9 +25,9 @@ def warm(path: Path | None, plain: Path | None, models: tuple[str, ...]) -> None
       wheatear warm
       wheatear warm --config sensor.toml
     """
-    from edge.supervise.warm import compile_ahead
+    config = settle(_plain(plain) if plain else load(path) if path else Config())
+    from edge.supervise.warm import compile_ahead  # brings numba, which must know its cache by now
 
-    config = _plain(plain) if plain else load(path) if path else Config()
     began = time.monotonic()
     for name in compile_ahead(config, models):
         click.echo(f"{name} is ready")

@@ -12,7 +12,8 @@ import platformdirs
 from msgspec import Meta
 
 from edge.config.clips import Clips
-from edge.config.outputs import JournalFile, Publish
+from edge.config.outputs import JournalFile, JsonLines, Metrics, Mqtt, Publish
+from edge.config.profile import DeviceProfile
 from edge.config.streams import Slug, Stream
 from edge.ids import slug
 
@@ -29,15 +30,21 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Of this file's keys; older files are read too, see `edge.config.migrate`.
     device
         Name of this sensor in topics and events; the host's where empty.
+    device_profile
+        How the software uses this computer.
     streams
         What is heard.
     """
 
     version: Literal[2] = VERSION
     device: Slug = ""
+    device_profile: DeviceProfile = DeviceProfile()
     streams: Annotated[tuple[Stream, ...], Meta(min_length=1, max_length=1000)] = (Stream(),)
     publish: Publish = Publish()
     journal: JournalFile = JournalFile()
+    mqtt: Mqtt = Mqtt()
+    json_lines: JsonLines = JsonLines()
+    metrics: Metrics = Metrics()
     clips: Clips = Clips()
 
     def __post_init__(self) -> None:

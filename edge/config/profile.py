@@ -75,7 +75,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     providers: tuple[Provider, ...] = ("cpu",)
     engine: Literal["", "onnx", "tflite"] = ""
     precision: Literal["", "float32", "int8"] = ""
-    chunk_ms: Annotated[int, Meta(ge=10, le=1000)] = 100
+    chunk_ms: Annotated[int, Meta(ge=10, le=1000)] = 20
     cache: str = ""
 
     @property

@@ -127,6 +127,9 @@ class Stream(Struct, frozen=True):
         When it is on: in any of these hours; always where there is none.
     gate
         How loud it must be to be heard.
+    chunk
+        Seconds of sound that are gathered before anything is done: less wakes the processor more often. At 0 every
+        block is heard as it comes; left out, the device profile tells.
     """
 
     name: Slug = ""
@@ -143,6 +146,7 @@ class Stream(Struct, frozen=True):
     decode: Rules = Rules()
     schedule: Annotated[tuple[Schedule, ...], Meta(max_length=100)] = ()
     gate: Gate | None = None
+    chunk: Annotated[float, Meta(ge=0, le=2)] | None = None
 
     @property
     def models(self) -> tuple[str, ...]:

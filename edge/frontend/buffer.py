@@ -9,7 +9,7 @@ Samples come in at FILL; when a window of them lies behind START, a frame is com
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numba
 import numpy as np
@@ -98,7 +98,7 @@ def views(count: int) -> tuple[Float32, list[Float32]]:
     return out, [out[:rows] for rows in range(ROWS + 1)]
 
 
-def plain(samples: Samples, more: str = "A") -> Samples:
+def plain(samples: Samples, more: Literal["A", "W"] = "A") -> Samples:
     """Samples as a kernel takes them, int16 or float32 side by side; a copy only where they are not so."""
-    kind = np.int16 if samples.dtype == np.int16 else np.float32
+    kind = np.int16 if (samples.dtype.kind, samples.itemsize) == ("i", 2) else np.float32  # of either byte order
     return np.require(samples, kind, ["C", more])

@@ -5,8 +5,8 @@ is as much work as a frame while caches are warm, and more after a pause, when a
 again. Here is the least that will do: a built-in method of one argument, compiled by numba as a C function, which looks
 at the array where NumPy keeps it, calls the kernel and gives back a view made beforehand.
 
-    self      (counts, None, frames[:0], frames[:1], frames[:2] …)
-                 │       └ the answer where samples are nothing it knows: the caller then goes the long way
+    self      (counts, otherwise, frames[:0], frames[:1], frames[:2] …)
+                 │       └ called where samples are many, or nothing it knows
                  └ array of what is carried, the kernel's address, and what samples must look like
 
 The places of an array's fields are part of NumPy's binary interface: every extension module has them compiled in.
@@ -93,8 +93,22 @@ def item(typing: Any, owner: Any, number: Any) -> Any:  # noqa: ARG001
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
         api = context.get_python_api(builder)
         kind = ir.FunctionType(api.pyobj, [api.pyobj, I64])
-        get = cgutils.get_or_insert_function(builder.module, kind, "PyTuple_GetItem")
+        get = cgutils.get_or_insert_function(builder.module, kind, "PyTuple_GetItem")  # type: ignore[no-untyped-call]
         return builder.ptrtoint(builder.call(get, [builder.inttoptr(arguments[0], api.pyobj), arguments[1]]), I64)
+
+    return types.int64(types.intp, types.intp), generate
+
+
+@intrinsic
+def asked(typing: Any, function: Any, argument: Any) -> Any:  # noqa: ARG001
+    """``asked(function, argument)``: what a Python function returns."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+        api = context.get_python_api(builder)
+        kind = ir.FunctionType(api.pyobj, [api.pyobj, api.pyobj])
+        ask = cgutils.get_or_insert_function(builder.module, kind, "PyObject_CallOneArg")  # type: ignore[no-untyped-call]
+        objects = [builder.inttoptr(address, api.pyobj) for address in arguments]
+        return builder.ptrtoint(builder.call(ask, objects), I64)
 
     return types.int64(types.intp, types.intp), generate
 
@@ -120,21 +134,23 @@ def _method() -> tuple[_Method, Any]:
     count = COUNTS
 
     def push(owner, samples):  # type: ignore[no-untyped-def]
-        counts = numba.carray(pointer(word(item(owner, 0) + data)), count, np.int64)
+        held = word(item(owner, 0) + data)  # type: ignore[call-arg]
+        counts = numba.carray(pointer(held), count, np.int64)
         size = itemsize = 0
         if word(samples + type_) == counts[array] and half(samples + dimensions) == 1:
             size, what = word(word(samples + shape)), word(samples + kind)
             if half(samples + flags) & PLAIN == PLAIN and size <= counts[longest]:
                 itemsize = 4 if what == counts[float_] else 2 if what == counts[short] else 0
         if itemsize == 0:
-            return given(item(owner, 1))
+            return asked(item(owner, 1), samples)
         done = call(counts[kernel], word(samples + data), size, itemsize, counts[address])
         return given(item(owner, 2 + done))
 
     compiled = callback(push, types.intp(types.intp, types.intp))
-    return _Method(b"push", compiled.address, ONE_ARGUMENT, b"Frames that samples complete, or None."), compiled
+    return _Method(b"push", compiled.address, ONE_ARGUMENT, b"Frames that samples complete."), compiled
 
 
+@cache
 def usable() -> bool:
     """Whether arrays are laid out as we think."""
     for kind in (np.float32, np.int16):
@@ -156,7 +172,9 @@ def _at(address: int, kind: Any) -> int:
     return int(kind.from_address(address).value)
 
 
-def method(counts: _Int64s, kernel: int, longest: int, views: Sequence[Float32]) -> Callable[[Any], Float32 | None]:
+def method(
+    counts: _Int64s, kernel: int, longest: int, views: Sequence[Float32], otherwise: Callable[[Any], Float32]
+) -> Callable[[Any], Float32]:
     """The method of a kernel with its memory, which `counts` is the beginning of.
 
     Parameters
@@ -169,12 +187,14 @@ def method(counts: _Int64s, kernel: int, longest: int, views: Sequence[Float32])
         Most samples that it may be given at once.
     views
         What it returns for 0, 1, 2 … frames.
+    otherwise
+        Called for more samples, and for what is no plain array of them.
     """
     if not usable():
-        return lambda samples: None  # noqa: ARG005
+        return otherwise
     counts[KERNEL], counts[LONGEST], counts[ADDRESS] = kernel, longest, counts.ctypes.data
     counts[ARRAY], counts[FLOAT], counts[SHORT] = id(np.ndarray), id(np.dtype(np.float32)), id(np.dtype(np.int16))
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-    made: Callable[[Any], Float32 | None] = make(ctypes.addressof(_method()[0]), (counts, None, *views), None)
+    made: Callable[[Any], Float32] = make(ctypes.addressof(_method()[0]), (counts, otherwise, *views), None)
     return made

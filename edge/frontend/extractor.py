@@ -24,7 +24,7 @@ from numba.core.errors import NumbaError
 
 from edge.blocks import Float32
 from edge.errors import SpecError
-from edge.frontend import buffer, fused
+from edge.frontend import buffer, footprint, fused
 from edge.frontend.buffer import PLAIN, Samples
 from edge.frontend.spec import FrontEndSpec
 
@@ -50,6 +50,10 @@ class Extractor:
     ----------
     width
         The width in use.
+    push
+        ``push(samples) → frames [T, F]``: the frames that these samples complete, float32 (full scale ±1) or int16
+        ``[N]``. They are valid until the next push, which may write over them. It is an attribute, not a method, for
+        it has to be called without any Python in between; see `edge.frontend.entry`.
 
     Raises
     ------
@@ -60,32 +64,23 @@ class Extractor:
     def __init__(self, spec: FrontEndSpec, width: int | None = None) -> None:
         self.spec = spec
         self._window, self._hop, self._count = spec.frames.window, spec.frames.hop, spec.band_count
-        self._kernel = _program(msgspec.json.encode(spec), _chosen(width))()
+        self._make = _program(msgspec.json.encode(spec), _chosen(width))
+        self._kernel = self._make()
+        self._idle: list[Any] = []  # kernels that `transform` has used
         self.width = self._kernel.width
-        self._push, self._counts, self._buffer = self._kernel.push, self._kernel.counts, self._kernel.buffer
+        self._counts, self._buffer = self._kernel.counts, self._kernel.buffer
+        self.push: Callable[[Samples], Float32] = self._kernel.method(self._pushed)
         self._read = memoryview(self._counts)  # gives Python's own integers, and sooner
         self.reset()
 
     @property
     def replaced(self) -> int:
         """Samples replaced by 0 since construction, for they were NaN, infinite or beyond any sound."""
-        return self._read[buffer.REPLACED]
+        return int(self._read[buffer.REPLACED])
 
     def reset(self, skip: int = 0) -> None:
         """Forget all samples; the next frame begins `skip` samples from here, or −`skip` samples of silence ago."""
-        self._counts[buffer.START], self._counts[buffer.FILL] = max(0, skip), max(0, -skip)
-        self._buffer[: max(0, -skip)] = 0
-
-    def push(self, samples: Samples) -> Float32:
-        """Frames that these samples complete, ``[T, F]``: valid until the next push, which may write over them.
-
-        Parameters
-        ----------
-        samples
-            float32 (full scale ±1) or int16, ``[N]``.
-        """
-        frames = self._push(samples)
-        return self._pushed(samples) if frames is None else frames
+        _begin(self._kernel, skip)
 
     def _pushed(self, samples: Samples) -> Float32:
         """The long way: many samples, or an array that is not just what a kernel takes."""
@@ -113,11 +108,14 @@ class Extractor:
 
         def block(first: int, last: int) -> int:
             begin, end = skip + first * self._hop, skip + (last - 1) * self._hop + self._window
-            worker = Extractor(self.spec, self.width)
-            worker.reset(min(0, begin))
-            done = worker._kernel.run(samples[max(0, begin) : max(0, min(end, samples.size))], out[first:last])
-            worker._kernel.run(np.zeros(max(0, end - max(begin, samples.size)), np.float32), out[first + done : last])
-            return worker.replaced
+            kernel = self._worker()
+            _begin(kernel, min(0, begin))
+            before = int(kernel.counts[buffer.REPLACED])
+            done = kernel.run(samples[max(0, begin) : max(0, min(end, samples.size))], out[first:last])
+            if end > samples.size:
+                kernel.run(np.zeros(end - max(begin, samples.size), np.float32), out[first + done : last])
+            self._idle.append(kernel)
+            return int(kernel.counts[buffer.REPLACED]) - before
 
         pieces = [(a, b) for a, b in pairwise(bounds) if a < b]
         if len(pieces) < 2:
@@ -127,6 +125,13 @@ class Extractor:
                 replaced = sum(pool.map(block, *zip(*pieces, strict=True)))
         self._counts[buffer.REPLACED] += replaced
         return out
+
+    def _worker(self) -> Any:
+        """A kernel with memory of its own: making one takes as long as some hundred frames."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._make()
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """What is carried from push to push: ``held`` (int64) and ``samples`` (float32)."""
@@ -150,14 +155,21 @@ class Extractor:
         self._buffer[: samples.size] = samples
 
 
+def _begin(kernel: Any, skip: int) -> None:
+    """No past: the next frame begins `skip` samples from here, or −`skip` samples of silence ago."""
+    kernel.counts[buffer.START], kernel.counts[buffer.FILL] = max(0, skip), max(0, -skip)
+    kernel.buffer[: max(0, -skip)] = 0
+
+
 @cache
 def _program(text: bytes, width: int | None) -> Callable[[], Any]:
     """What makes kernels of a spec, each with memory of its own."""
     spec = msgspec.json.decode(text, type=FrontEndSpec)
     if width != PLAIN and fused.possible(spec):
         try:
-            made = partial(fused.Kernel, *fused.plan(spec, width or fused.host_width()))
+            made = partial(fused.Kernel, *fused.compiled(spec, width or fused.host_width()))
             made()
+            footprint.release()
             return made
         except (NumbaError, RuntimeError) as error:  # another numba or LLVM than we know
             if width is not None:

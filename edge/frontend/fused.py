@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -233,8 +234,8 @@ def frame(typing: Any, samples: Any, memory: Any, out: Any, layout: Any) -> Any:
     plan = msgspec.json.decode(layout.literal_value, type=Layout)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
-        places = [builder.inttoptr(address, F32.as_pointer()) for address in arguments[:3]]
-        emit(builder, *places, plan)
+        source, scratch, target = (builder.inttoptr(address, F32.as_pointer()) for address in arguments[:3])
+        emit(builder, source, scratch, target, plan)
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 3, layout), generate
@@ -255,7 +256,7 @@ def build(text: str) -> Any:
 
     def push(data, size, itemsize, memory):  # type: ignore[no-untyped-def]
         """Buffer samples, emit each frame as it becomes whole."""
-        counts = numba.carray(pointer(memory), buffer.COUNTS, np.int64)
+        counts = numba.carray(pointer(memory), buffer.COUNTS, np.int64)  # type: ignore[attr-defined, call-arg]
         held = numba.carray(pointer(memory + first), room, np.float32)
         floats, shorts = numba.carray(pointer(data), size, np.float32), numba.carray(pointer(data), size, np.int16)
         out, taken, done = counts[TARGET], 0, 0
@@ -274,32 +275,38 @@ def build(text: str) -> Any:
     return buffer.callback(push, types.int64(*[types.intp] * 4))
 
 
+def compiled(spec: FrontEndSpec, width: int) -> tuple[Any, Layout, np.ndarray]:
+    """Kernel, layout and memory of a spec."""
+    layout, table = plan(spec, width)
+    return build(msgspec.json.encode(layout).decode()), layout, table
+
+
 class Kernel:
     """A vector kernel with its memory.
 
     Parameters
     ----------
-    layout, table
-        From `plan`.
+    call, layout, table
+        From `compiled`.
 
     Attributes
     ----------
     counts, buffer
         What is carried, views of the memory.
-    push
-        The method of `edge.frontend.entry`.
     """
 
-    def __init__(self, layout: Layout, table: Float32) -> None:
-        self.width = layout.width
-        self._call = build(msgspec.json.encode(layout).decode())
+    def __init__(self, call: Any, layout: Layout, table: Float32) -> None:
+        self.width, self._call = layout.width, call
         memory = _aligned(table)
         self.counts = memory[: 2 * buffer.COUNTS].view(np.int64)
         self.buffer = memory[layout.offsets()["samples"] :]
-        out, views = buffer.views(layout.count)
-        self.push = entry.method(self.counts, self._call.address, buffer.ROWS * layout.hop, views)
-        self._memory, self._target = memory.ctypes.data, out.ctypes.data
-        self.counts[buffer.TARGET] = self._target
+        self._memory, self._layout, self._target = memory.ctypes.data, layout, 0
+
+    def method(self, otherwise: Callable[[Any], Float32]) -> Callable[[Any], Float32]:
+        """What pushes a few hops, into views made beforehand; `otherwise` takes the rest."""
+        out, views = buffer.views(self._layout.count)
+        self._target = self.counts[buffer.TARGET] = out.ctypes.data
+        return entry.method(self.counts, self._call.address, buffer.ROWS * self._layout.hop, views, otherwise)
 
     def run(self, samples: Samples, out: Float32) -> int:
         """Frames into the first rows of `out`, without the GIL; how many."""

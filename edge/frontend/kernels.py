@@ -23,7 +23,8 @@ All numbers of a frame depend on that frame's samples alone: any chunking gives 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -287,11 +288,15 @@ class Kernel:
         self._out, self._frames = views(plan.bank.gain.size)
         self.run(np.zeros(0, np.float32), self._out)  # compile now, not at the first sound
 
-    def push(self, samples: Samples) -> Float32 | None:
-        """Frames that samples complete, in views made beforehand; None where they may be too many."""
-        if samples.size > ROWS * self._plan.hop:
-            return None
-        return self._frames[self.run(samples, self._out)]
+    def method(self, otherwise: Callable[[Any], Float32]) -> Callable[[Any], Float32]:
+        """What pushes a few hops, into views made beforehand; `otherwise` takes the rest."""
+
+        def few(samples: Samples) -> Float32:
+            if samples.size > ROWS * self._plan.hop:
+                return otherwise(samples)
+            return self._frames[self.run(samples, self._out)]
+
+        return few
 
     def run(self, samples: Samples, out: Float32) -> int:
         """Frames into the first rows of `out`, without the GIL; how many."""

@@ -67,12 +67,12 @@ class FrontEnd:
     @property
     def width(self) -> int:
         """Lanes of a vector; 1 where the plain kernel works."""
-        return self._channels[0].extractor.width
+        return int(self._channels[0].extractor.width)
 
     @property
     def replaced(self) -> int:
         """Samples replaced by 0 since construction: NaN, infinite, or beyond any sound."""
-        return sum(channel.extractor.replaced for channel in self._channels)
+        return sum(int(channel.extractor.replaced) for channel in self._channels)
 
     @property
     def silence(self) -> Float32:

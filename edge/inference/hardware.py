@@ -20,6 +20,20 @@ class Hardware:
     providers: tuple[str, ...] = ("cpu",)
 
 
+CPU_ONLY = Hardware()
+
+
+def onnx_providers(wished: Sequence[str]) -> list[str]:
+    """ONNX Runtime's names of the providers to use; see `usable`."""
+    if set(wished) <= {"cpu"}:
+        return [CPU]
+    try:
+        from onnxruntime import get_available_providers
+    except ImportError:
+        return [CPU]  # the engine that wants it says what to install
+    return usable(wished, get_available_providers())
+
+
 def usable(wished: Sequence[str], offered: Iterable[str]) -> list[str]:
     """ONNX Runtime's names of the wished providers that it offers, the processor last; a warning for each other one.
 

@@ -93,12 +93,12 @@ class LiteRtEngine:
 
     name = "tflite"
 
-    def __init__(self, path: Path, shapes: Shapes | None = None) -> None:
+    def __init__(self, path: Path, shapes: Shapes | None = None, threads: int = 1) -> None:
         self._path = Path(path)
         data = read_model(self._path)
         interpreter = import_interpreter()
         try:
-            self._interpreter = interpreter(model_content=data, num_threads=1)
+            self._interpreter = interpreter(model_content=data, num_threads=threads)
             inputs, outputs = _ports(self._interpreter, self._path)
             self._resize(inputs, shapes or {})
             self._interpreter.allocate_tensors()

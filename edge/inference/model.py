@@ -16,6 +16,7 @@ from edge.inference import check, store
 from edge.inference.card import Card, ModelFile, Stateful
 from edge.inference.engine import Engine, EngineName
 from edge.inference.graph import Shared
+from edge.inference.hardware import CPU_ONLY, Hardware
 from edge.inference.runtimes import INSTALL, available, open_engine
 from edge.inference.scorer import Scorer
 from edge.inference.stateful import StatefulScorer
@@ -48,7 +49,11 @@ class Model:
 
     @classmethod
     def load(
-        cls, name_or_folder: str | Path, engine: EngineName | None = None, precision: Precision | None = None
+        cls,
+        name_or_folder: str | Path,
+        engine: EngineName | None = None,
+        precision: Precision | None = None,
+        hardware: Hardware = CPU_ONLY,
     ) -> Model:
         """Load a model by name or folder.
 
@@ -60,6 +65,8 @@ class Model:
             A built-in or installed model, or a folder with a ``card.toml``.
         engine, precision
             Take only such a file.
+        hardware
+            Where to compute.
 
         Raises
         ------
@@ -73,7 +80,7 @@ class Model:
         check.check_card(card, f"{folder.name}/{check.CARD}")
         file = choose(card, engine, precision)
         check.check_file(file, folder)
-        opened = open_engine(file.engine, folder / file.name, check.shapes(card))
+        opened = open_engine(file.engine, folder / file.name, check.shapes(card), hardware)
         check.check_graph(card, opened, f"{folder.name}/{file.name}")
         return cls(card, opened)
 

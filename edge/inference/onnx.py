@@ -45,6 +45,8 @@ class OnnxEngine:
         Shapes for inputs whose axes the graph leaves open; 1 where nothing is said.
     providers
         Execution providers in order of preference.
+    threads
+        Within an operator.
 
     Raises
     ------
@@ -55,12 +57,16 @@ class OnnxEngine:
     name = "onnx"
 
     def __init__(
-        self, path: Path, shapes: Shapes | None = None, providers: Sequence[str] = ("CPUExecutionProvider",)
+        self,
+        path: Path,
+        shapes: Shapes | None = None,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+        threads: int = 1,
     ) -> None:
         self._path = Path(path)
         data = read_model(self._path)
         refuse_foreign(data, str(self._path))
-        self._session = self._open(data, list(providers))
+        self._session = self._open(data, list(providers), threads)
         hints = shapes or {}
         infos = [(node.name, _info(node, self._path)) for node in self._session.get_inputs()]
         self.inputs = {n: TensorInfo(settle(i.shape, hints.get(n)), i.dtype) for n, i in infos}
@@ -102,13 +108,13 @@ class OnnxEngine:
                 self._feeds[name], self._after[name] = value, self._feeds[name]
         return self._results
 
-    def _open(self, data: bytes, providers: list[str]) -> Any:
+    def _open(self, data: bytes, providers: list[str], threads: int) -> Any:
         try:
             import onnxruntime as ort
         except ImportError as error:
             raise EngineError(f"ONNX Runtime cannot be imported ({one_line(error)}): pip install onnxruntime") from None
         options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3  # errors only: standard error is the daemon's log
         for pool in ("intra", "inter"):  # a spinning pool burns a core between two hops

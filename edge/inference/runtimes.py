@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from edge.inference.engine import Engine, EngineName, Shapes
+from edge.inference.hardware import CPU_ONLY, Hardware, onnx_providers
 
 INSTALL = {"onnx": "pip install onnxruntime", "tflite": "pip install ai-edge-litert"}
 
@@ -17,7 +18,7 @@ def available(name: EngineName) -> bool:
     return find_spec("ai_edge_litert") is not None or find_spec("tflite_runtime") is not None
 
 
-def open_engine(name: EngineName, path: Path, shapes: Shapes | None = None) -> Engine:
+def open_engine(name: EngineName, path: Path, shapes: Shapes | None = None, hardware: Hardware = CPU_ONLY) -> Engine:
     """Load a model file with the runtime for it; `shapes` settles the axes that the graph leaves open.
 
     Raises
@@ -28,7 +29,7 @@ def open_engine(name: EngineName, path: Path, shapes: Shapes | None = None) -> E
     if name == "onnx":
         from edge.inference.onnx import OnnxEngine
 
-        return OnnxEngine(path, shapes)
+        return OnnxEngine(path, shapes, onnx_providers(hardware.providers), hardware.threads)
     from edge.inference.litert import LiteRtEngine
 
-    return LiteRtEngine(path, shapes)
+    return LiteRtEngine(path, shapes, hardware.threads)

@@ -16,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,14 @@ import platformdirs
 
 from edge.blocks import Event, Float32, ScoreBlock
 from edge.clock import SECOND, rfc3339
-from edge.config.clips import Clips
+from edge.config import Clips, Config
 from edge.errors import ClipError
+from edge.inference import check, store
 from edge.publish.clipstore import ClipStore
 from edge.publish.privacy import Gate, Span
 from edge.resample import convert
 from edge.ring import Ring
+from edge.status import StreamStatus
 
 log = logging.getLogger(__name__)
 
@@ -379,6 +382,27 @@ class ClipRecorder:
                 detail={"clip": clip, "events": [event.id for event in job.events], **more},
             )
         )
+
+
+def recorder(
+    config: Config, stream: str, submit: Callable[[Event], object], status: StreamStatus
+) -> ClipRecorder | None:
+    """The recorder of a configured stream; None where no clips are wanted.
+
+    Raises
+    ------
+    WheatearError
+        A model of the stream cannot be found, or none knows a private label.
+    """
+    if not config.clips.enabled:
+        return None
+    from edge.sources.parse import kind_of
+
+    heard = next(one for one in config.streams if one.stream_name == stream)
+    models = [check.label_names(store.load_card(store.find(name))) for name in heard.models]
+    live = kind_of(heard.source)[0] != "file" or heard.realtime
+    dropped = partial(status.drop, "clips")
+    return ClipRecorder(config.clips, config.device_name, stream, models, submit, dropped, live=live)
 
 
 def folder(clips: Clips) -> Path:

@@ -13,12 +13,14 @@ A cursor is ``(log, stream, seq)``; ``log`` is the UUID of the file and changes 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
 import sqlite3
+import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,15 +32,19 @@ from msgspec.structs import replace
 from edge.blocks import Event
 from edge.errors import JournalError
 from edge.ids import uuid7
+from edge.publish.reader import Reader
+from edge.publish.wear import WearMeter
 
 logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 APPLICATION = 0x57484541  # "WHEA" in the file's header: tells our files from others
 LEASE = 1024
-PAGE_LIMIT = 500
-PAGE_BYTES = 1 << 20
-BUSY_S = 0.25  # only readers share the file, and they never lock out the writer
+MAX_BYTES = 256 << 20
+CHECKPOINT_PAGES = 1_000  # the write-ahead log grows to some 4 MB before its pages are copied into the main file
+DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT}
+DISK_FAULTS = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -56,176 +62,12 @@ CREATE INDEX events_by_id ON events (stream, type, id);
 """
 
 
-class Page(msgspec.Struct, kw_only=True):
-    """A piece of the journal, as replay answers it.
-
-    Attributes
-    ----------
-    log
-        UUID of the journal that answers.
-    stream
-        The stream asked for.
-    events
-        In the order of their numbers.
-    next
-        Number to ask for next; above `head` when there is no more.
-    head, oldest
-        Greatest number committed, and smallest that retention has kept; 0 and 1 for an empty stream.
-    error
-        ``code: text`` where the answer is not what was asked for; codes are ``expired`` (the events from `oldest` on
-        are given), ``unknown-log``, ``unknown-stream``, ``bad-request``, ``unavailable``.
-    """
-
-    v: int = 1
-    log: str = ""
-    stream: str = ""
-    events: list[Event]  # what has no `events`, `next` and `head` is no page, but perhaps the echo of a request
-    next: int
-    head: int
-    oldest: int = 1
-    error: str | None = None
-
-
 @dataclass(slots=True)
 class _Lease:
     """Numbers ``next … stop − 1`` may be given out."""
 
     next: int = 0
     stop: int = 0
-
-
-class Reader:
-    """Read-only view of a journal, beside the process or thread that writes it.
-
-    Parameters
-    ----------
-    path
-        The journal's file.
-
-    Raises
-    ------
-    JournalError
-        The file is missing or cannot be read; also from every method.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with self._explain("read"):
-            # Closed and reopened by the thread that owns the view; a journal moves once, from its maker to the outbox.
-            self._db = sqlite3.connect(
-                path.absolute().as_uri() + "?mode=" + self._mode(),
-                uri=True,
-                timeout=BUSY_S,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-        try:
-            self._prepare()
-        except BaseException:
-            self._db.close()
-            raise
-
-    def _mode(self) -> str:
-        return "ro"
-
-    def _prepare(self) -> None:
-        with self._explain("read"):
-            self.log = str(self._meta("log"))
-
-    def _meta(self, key: str) -> str:
-        return str(self._value("SELECT value FROM meta WHERE key = ?", key) or "")
-
-    def _value(self, query: str, *parameters: object) -> object:
-        """First column of the first row, or None."""
-        row = self._db.execute(query, parameters).fetchone()
-        return row[0] if row else None
-
-    def streams(self) -> list[str]:
-        """Names of all streams that ever had a number."""
-        with self._explain("read"):
-            return [row[0] for row in self._db.execute("SELECT stream FROM streams ORDER BY stream")]
-
-    def head(self, stream: str) -> int:
-        """Greatest number committed; 0 where there is none."""
-        with self._explain("read"):
-            newest = self._value("SELECT max(seq) FROM events WHERE stream = ?", stream)
-            return int(str(newest)) if newest is not None else self.oldest(stream) - 1
-
-    def oldest(self, stream: str) -> int:
-        """Smallest number that retention has kept: what is asked for below it has expired."""
-        with self._explain("read"):
-            return int(str(self._value("SELECT floor FROM streams WHERE stream = ?", stream) or 1))
-
-    def open_events(self, stream: str) -> list[Event]:
-        """The ``begin`` events that never got their ``end``, oldest first."""
-        query = (
-            "SELECT body FROM events AS b WHERE stream = ? AND type = 'begin' AND NOT EXISTS "
-            "(SELECT 1 FROM events AS e WHERE e.stream = b.stream AND e.type = 'end' AND e.id = b.id) ORDER BY seq"
-        )
-        with self._explain("read"):
-            return [msgspec.json.decode(row[0], type=Event) for row in self._db.execute(query, (stream,))]
-
-    def page(self, stream: str, log: str = "", start: int = 1, limit: int = PAGE_LIMIT) -> Page:
-        """Events of a stream from number `start` on.
-
-        Parameters
-        ----------
-        stream
-            Name of the stream.
-        log
-            The log that `start` counts in; empty for whichever there is.
-        start
-            Smallest number wanted.
-        limit
-            At most so many events, 1 … 500; fewer where they would exceed 1 MiB.
-        """
-        with self._explain("read"):
-            self._db.execute("BEGIN")  # one snapshot for all the questions below
-            try:
-                return self._page(stream, log, start, min(limit, PAGE_LIMIT))
-            finally:
-                self._db.execute("COMMIT")
-
-    def _page(self, stream: str, log: str, start: int, limit: int) -> Page:
-        start = max(1, start)
-        head, oldest = self.head(stream), self.oldest(stream)
-        page = Page(log=self.log, stream=stream, events=[], next=start, head=head, oldest=oldest)
-        if log not in ("", self.log):
-            page.error = f"unknown-log: this journal is {self.log}, not {log}; that one was set aside or never here"
-            return page
-        if self._value("SELECT 1 FROM streams WHERE stream = ?", stream) is None:
-            page.error = f"unknown-stream: no events of {stream!r} here, only of {', '.join(self.streams()) or 'none'}"
-        if start < page.oldest:
-            page.error = (
-                f"expired: numbers {start} to {page.oldest - 1} are no longer kept, the oldest is {page.oldest}"
-            )
-        query = "SELECT seq, body FROM events WHERE stream = ? AND seq >= ? ORDER BY seq LIMIT ?"
-        size = 0
-        for seq, body in self._db.execute(query, (stream, start, limit)):
-            page.events.append(msgspec.json.decode(body, type=Event))
-            page.next = seq + 1
-            size += len(body)
-            if size > PAGE_BYTES:
-                return page
-        if len(page.events) < limit:
-            page.next = max(start, head + 1)
-        return page
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
-    @contextmanager
-    def _explain(self, what: str) -> Iterator[None]:
-        """Turn SQLite's errors into ours."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise JournalError(
-                f"cannot {what} the journal {self.path}: {error}; check free space and the file's permissions"
-            ) from error
-        except msgspec.ValidationError as error:
-            raise JournalError(f"cannot read the journal {self.path}: an event in it is damaged ({error})") from error
 
 
 class Journal(Reader):
@@ -239,6 +81,13 @@ class Journal(Reader):
     device
         Name of the device, noted in the file.
 
+    One thread commits; `number` may be called from another one meanwhile.
+
+    Attributes
+    ----------
+    set_aside
+        What became of a file that was no journal, in words; empty where all was well.
+
     Raises
     ------
     JournalError
@@ -248,18 +97,22 @@ class Journal(Reader):
     def __init__(self, path: Path, device: str) -> None:
         self.path = path
         self.device = device
+        self.set_aside = ""
         self._leases: dict[str, _Lease] = {}
+        self._numbering = threading.Lock()
         self._lock = _make_private(path)
         try:
             try:
                 super().__init__(path)
             except _DamagedError as damage:
-                _set_aside(path, str(damage))
+                self.set_aside = _set_aside(path, str(damage))
+                logger.warning("%s", self.set_aside)
                 path.touch(0o600)
                 super().__init__(path)
         except BaseException:
             os.close(self._lock)
             raise
+        self._wear = WearMeter(path.with_name(path.name + "-wal"), int(str(self._value("PRAGMA page_size"))))
 
     def _mode(self) -> str:
         return "rw"
@@ -269,11 +122,12 @@ class Journal(Reader):
             try:
                 fresh = self._identify()
             except sqlite3.DatabaseError as error:
-                if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                if error.sqlite_errorcode & 0xFF in DAMAGE:
                     raise _DamagedError(str(error)) from error
                 raise
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA journal_size_limit=8388608")
+            self._db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         if fresh:
             self._create()
         with self._transaction():
@@ -294,7 +148,7 @@ class Journal(Reader):
             )
         health = self._value("PRAGMA quick_check(1)")
         if health != "ok":
-            raise _DamagedError(str(health))
+            raise _DamagedError(" ".join(str(health).split()))
         return False
 
     def _create(self) -> None:
@@ -307,7 +161,14 @@ class Journal(Reader):
 
     def reserve(self, events: Sequence[Event]) -> None:
         """Lease the numbers that these events need, and half a lease more for times when the journal fails."""
-        wanted = Counter(event.stream for event in events if not self._is_numbered(event))
+        new = Counter(event.stream for event in events if not self._is_numbered(event))
+        self._reserve({event.stream: new[event.stream] for event in events})
+
+    def reserve_for(self, streams: Iterable[str]) -> None:
+        """Lease numbers for streams before their first event: even if the journal fails then, they have some."""
+        self._reserve(dict.fromkeys(streams, 0))
+
+    def _reserve(self, wanted: Mapping[str, int]) -> None:
         short: dict[str, int] = {}
         for stream, count in wanted.items():
             lease = self._leases.setdefault(stream, _Lease())
@@ -318,11 +179,12 @@ class Journal(Reader):
             return
         with self._transaction("FULL"):
             stops = {stream: self._lease(stream, count) for stream, count in short.items()}
-        for stream, stop in stops.items():
-            lease = self._leases[stream]
-            if lease.stop != stop - short[stream]:
-                lease.next = stop - short[stream]
-            lease.stop = stop
+        with self._numbering:
+            for stream, stop in stops.items():
+                lease = self._leases[stream]
+                if lease.stop != stop - short[stream]:
+                    lease.next = stop - short[stream]
+                lease.stop = stop
 
     def _lease(self, stream: str, count: int) -> int:
         query = (
@@ -337,7 +199,8 @@ class Journal(Reader):
         Where the lease has run out (the journal fails for long) an event keeps ``seq = 0``: better no number than one
         that could repeat.
         """
-        return [self._numbered(event) for event in events]
+        with self._numbering:
+            return [self._numbered(event) for event in events]
 
     def _numbered(self, event: Event) -> Event:
         if self._is_numbered(event):
@@ -374,7 +237,29 @@ class Journal(Reader):
                 "ON CONFLICT (stream, seq) DO NOTHING",
                 rows,
             )
+        self._wear.update()
         return stored
+
+    @property
+    def written(self) -> int:
+        """Bytes handed to the file system since this journal was opened."""
+        return self._wear.written
+
+    def size(self) -> int:
+        """Bytes of the file that hold something; what was pruned is free for new events."""
+        with self._explain("read"):
+            pages = int(str(self._value("PRAGMA page_count"))) - int(str(self._value("PRAGMA freelist_count")))
+            return pages * int(str(self._value("PRAGMA page_size")))
+
+    def shrink(self, keep: int, max_bytes: int = MAX_BYTES) -> int:
+        """Delete the oldest events until at most `keep` are left, in about `max_bytes`; returns how many went."""
+        gone = self.prune(keep)
+        size = self.size()
+        if size > max_bytes:  # to nine tenths, so that it is not done again at once
+            kept = int(str(self._value("SELECT count(*) FROM events")))
+            gone += self.prune(int(kept * 0.9 * max_bytes / size))
+        self._wear.update()
+        return gone
 
     def prune(self, keep: int) -> int:
         """Delete all but the newest `keep` events, over all streams; returns how many went."""
@@ -448,12 +333,26 @@ def _make_private(path: Path) -> int:
     return lock
 
 
-def _set_aside(path: Path, why: str) -> None:
-    """Rename a file that is no journal, with its WAL, so that nothing is lost."""
+def is_disk_fault(error: JournalError) -> bool:
+    """Whether the disk is at fault (full, read-only, failing): worth another try later."""
+    cause = error.__cause__
+    if isinstance(cause, OSError):
+        return cause.errno in DISK_ERRORS
+    return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF in DISK_FAULTS
+
+
+def is_damage(error: JournalError) -> bool:
+    """Whether the file is damaged: it must be opened anew, which sets it aside."""
+    cause = error.__cause__
+    return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF in DAMAGE
+
+
+def _set_aside(path: Path, why: str) -> str:
+    """Rename a file that is no journal, with its WAL, so that nothing is lost; returns what to tell."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     aside = path.with_name(f"{path.name}.aside-{stamp}")
     for suffix in ("", "-wal", "-shm"):
         old = path.with_name(path.name + suffix)
         if old.exists():
             old.rename(aside.with_name(aside.name + suffix))
-    logger.warning("the journal %s is not usable (%s): set aside as %s, a new log begins", path, why, aside.name)
+    return f"the journal {path} is not usable ({why}): set aside as {aside.name}, a new log begins"

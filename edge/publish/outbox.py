@@ -1,10 +1,11 @@
-"""The outbox: one thread that journals events and then publishes them. Whoever submits never waits.
+"""The outbox: one thread that has events journalled and then publishes them. Whoever submits never waits.
 
-    submit ──▶ queue (bounded) ──▶ commit ──▶ publish ──▶ on_published
-                                     │ fails
+    submit ──▶ queue (bounded) ──▶ commit ──▶ publish ──▶ sinks
+                                     │ fails, or takes longer than `PATIENCE_S`
                                      └──▶ publish with durable=false, keep (bounded), commit later
 
-A batch is what arrived during the last commit; there is no commit timer.
+A batch is what arrived during the last commit; there is no commit timer. The journal has a thread of its own
+(`edge.publish.writer`), so that a disk that hangs cannot hold up what is heard live.
 """
 
 from __future__ import annotations
@@ -25,21 +26,24 @@ from edge.blocks import Event
 from edge.clock import rfc3339
 from edge.errors import JournalError
 from edge.ids import uuid7
-from edge.publish.journal import Journal
+from edge.publish.board import Board
+from edge.publish.journal import MAX_BYTES, Journal
+from edge.publish.sink import Sink
 from edge.publish.wake import Wake
+from edge.publish.writer import CLOSE_S, KEEP, Commit, JournalWriter
 from edge.publish.zeromq import HEARTBEAT_S, Publisher
 
 logger = logging.getLogger(__name__)
 
 QUEUE = 10_000
-KEEP = 200_000  # events that the journal retains: some 100 MB
-PRUNE_EVERY = 1_000
 RETRY_S = 1.0
+BATCH = 200  # events of one commit, so that its time tells of the disk and not of its size
+PATIENCE_S = 2.0  # a commit that takes longer is not waited for: a slow disk must not make events late
 DEVICE_STREAM = "device"  # the stream of what concerns no microphone: the outbox's own health
 
 
 class Outbox:
-    """Journals and publishes events from a thread of its own, until closed.
+    """Has events journalled and publishes them, from a thread of its own, until closed.
 
     Parameters
     ----------
@@ -53,12 +57,18 @@ class Outbox:
         Streams that heartbeats speak of before their first event, beside those in the journal.
     on_published
         Called by the outbox's thread with each event, after it was published.
+    sinks
+        Where events go on to, after they were published.
+    board
+        Counters and notices that are shared with sinks and sockets.
+    reopen
+        Opens the journal, where it could not be opened at the start or was damaged since.
     queue
         Events that may wait: for the outbox, and once more for a journal that fails.
-    keep
-        Events that the journal retains.
+    keep, max_bytes
+        Events that the journal retains, and about how many bytes.
 
-    The outbox takes journal and publisher over, and closes them.
+    The outbox takes journal, publisher and sinks over, and closes them.
     """
 
     def __init__(
@@ -69,30 +79,41 @@ class Outbox:
         device: str = "",
         streams: Iterable[str] = (),
         on_published: Callable[[Event], None] | None = None,
+        sinks: Sequence[Sink] = (),
+        board: Board | None = None,
+        reopen: Callable[[], Journal] | None = None,
         queue: int = QUEUE,
         keep: int = KEEP,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
-        self._journal, self._publisher = journal, publisher
+        self._publisher = publisher
         self._device = device or (journal.device if journal else "") or (publisher.device if publisher else "")
-        self._on_published = on_published
-        self._limit, self._keep = queue, keep
-        self.log = journal.log if journal else uuid7()
-        self._numbers: dict[str, int] = {}
+        self._on_published, self._sinks = on_published, sinks
+        self._limit = queue
+        self.board = board or Board()
+        self.log, self._journalled = (journal.log if journal else uuid7()), journal is not None
+        self._numbers: dict[str, int] = {}  # of the log of this run, while there is no journal
         self._queue: list[Event] = []
         self._overflow = 0
         self._lock = threading.Lock()
         self._notices: list[Event] = []
         self._notice_count = 0
         self._epoch, self._began = uuid7(), time.monotonic()
-        self._waiting: deque[Event] = deque(maxlen=queue)
-        self._forgotten = 0
-        self._failing = False
+        self._waiting: deque[Event] = deque(maxlen=queue)  # published, but not committed
+        self._commit: Commit | None = None  # one that takes long
+        self._late, self._forgotten = 0, 0
+        self._failing = journal is None and reopen is not None
         self._retry_at = 0.0
         self._beat_at = 0.0
-        self._unpruned = PRUNE_EVERY
         self._closing = False
         self._wake = Wake()
-        self._announce(streams)
+        self._streams = list(streams)
+        self._announce(journal)
+        if journal:
+            with suppress(JournalError):  # the first commit will say it
+                journal.reserve_for(self._streams)
+        self._writer = JournalWriter(journal, self.board, reopen, keep, max_bytes) if journal or reopen else None
+        self.board.status.durable = journal is not None
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._thread.start()
 
@@ -145,20 +166,29 @@ class Outbox:
         try:
             poller = self._poller()
             while not self._closing:
-                poller.poll(self._patience_ms())
+                self._sleep(poller)
                 self._wake.clear()
                 self._turn()
-            self._retry_at = 0.0  # the journal's last chance
-            self._deliver(self._take())
-            while batch := self._take():
-                self._deliver(batch)
-            if self._waiting:
-                logger.error("%d events could not be journalled before the end", len(self._waiting))
+            self._finish()
         finally:
-            if self._journal:
-                self._journal.close()
+            for sink in self._sinks:
+                sink.close()
+            if self._writer:
+                self._writer.close()
             if self._publisher:
                 self._publisher.close()
+
+    def _finish(self) -> None:
+        """Deliver what was submitted; the journal gets its last chance."""
+        if self._commit:
+            self._commit.wait(CLOSE_S)
+        self._retry_at = 0.0
+        self._deliver(self._take())
+        while batch := self._take():
+            self._deliver(batch)
+        if self._waiting or self._commit:
+            lost = len(self._waiting) + len(self._commit.events if self._commit else ())
+            logger.error("%d events could not be journalled before the end", lost)
 
     def _poller(self) -> Any:
         if self._publisher:
@@ -171,18 +201,24 @@ class Outbox:
         poller.register(self._wake.fileno(), select.POLLIN)
         return poller
 
-    def _patience_ms(self) -> int:
-        """Sleep until the next heartbeat or retry; not at all while there is something of our own to say."""
-        return 0 if self._notices else max(0, int(1000 * (self._beat_at - time.monotonic())) + 1)
+    def _sleep(self, poller: Any) -> None:
+        """Until something comes, or the next heartbeat; not at all while there is something of our own to say."""
+        seconds = 0.0 if self._notices else max(0.0, self._beat_at - time.monotonic())
+        if self._publisher:
+            rest = self._publisher.rests_s  # new subscriptions wait for so long, events do not
+            poller.register(self._publisher.socket, 0 if rest else select.POLLIN)
+            seconds = min(seconds, rest) if rest else seconds
+        poller.poll(int(1000 * seconds) + 1)
 
     def _turn(self) -> None:
-        if self._publisher:
+        if self._publisher and not self._publisher.rests_s:
             self._publisher.serve()
         batch = self._take()
-        if batch or (self._waiting and time.monotonic() >= self._retry_at):
+        if batch or self._commit or (self._waiting and self._may_write()):
             self._deliver(batch)
         if time.monotonic() >= self._beat_at:
             self._beat_at = time.monotonic() + HEARTBEAT_S
+            self._read_board()
             if self._publisher:
                 self._publisher.beat()
 
@@ -195,76 +231,111 @@ class Outbox:
         notices, self._notices = self._notices, []
         return notices + queue
 
+    def _read_board(self) -> None:
+        for notice in self.board.take():
+            self._notice(notice.reason, **notice.detail)
+        status = self.board.status
+        status.queued["outbox"], status.queued["journal"] = len(self._queue), len(self._waiting)
+
     def _deliver(self, batch: Sequence[Event]) -> None:
-        for event in self._commit(self._number(batch)):
+        for start in range(0, max(1, len(batch)), BATCH):
+            self._publish(self._store(self._number(batch[start : start + BATCH])))
+
+    def _publish(self, events: Sequence[Event]) -> None:
+        for event in events:
             if self._publisher:
                 self._publisher.send(event)
+            self.board.status.published += 1
+            for sink in self._sinks:
+                sink.push(event)
             if self._on_published:
                 try:
                     self._on_published(event)
                 except Exception:  # a listener's fault must not silence the device
                     logger.exception("on_published failed for event %s", event.id)
-        if self._unpruned >= PRUNE_EVERY:
-            self._prune()
 
     def _number(self, batch: Sequence[Event]) -> list[Event]:
-        if self._journal is None:
+        """Numbers from the lease, as far as it goes; the journal gives the others theirs when it commits them."""
+        journal = self._writer.journal if self._writer else None
+        if journal is None:
+            if self._journalled:
+                self._begin(uuid7(), None)  # numbers of the journal's log are not ours to give
             return [self._count(event) for event in batch]
-        if self._may_write():
-            with suppress(JournalError):  # the commit that follows will say it
-                self._journal.reserve(batch)
-        return self._journal.number(batch)
+        if journal.log != self.log:
+            self._begin(journal.log, journal)
+        return journal.number(batch)
 
     def _count(self, event: Event) -> Event:
         number = self._numbers[event.stream] = self._numbers.get(event.stream, 0) + 1
         return replace(event, log=self.log, seq=number)
 
+    def _begin(self, log: str, journal: Journal | None) -> None:
+        """Go on in another log: of a journal that was opened in operation, or of this run where it was lost."""
+        self.log, self._journalled = log, journal is not None
+        self._numbers.clear()
+        self._announce(journal)
+
     def _may_write(self) -> bool:
         return not self._failing or time.monotonic() >= self._retry_at
 
-    def _commit(self, events: list[Event]) -> list[Event]:
+    def _store(self, events: list[Event]) -> list[Event]:
         """Events as they may be published: durable where the journal has them, kept for later where it has not."""
-        if self._journal is None or not (events or self._waiting):
+        if self._commit and self._commit.wait(0):
+            self._end(self._commit)
+        if self._writer is None or not (events or self._waiting):
             return events
-        if not self._may_write():
+        if self._commit or not self._may_write():
             return self._remember(events)
-        try:
-            stored = self._journal.append([*self._waiting, *events])
-        except JournalError as error:
-            self._retry_at = time.monotonic() + RETRY_S
-            if not self._failing:
-                self._failing = True
-                self._notice(f"the journal fails, events go out with durable=false: {error}", journal="failing")
-            return self._remember(events)
-        if self._failing:
-            self._recovered()
-        fresh = stored[len(self._waiting) :]
+        commit = self._writer.start([*self._waiting, *events])
+        late = len(self._waiting)
         self._waiting.clear()
-        self._unpruned += len(stored)
-        return fresh
+        if not commit.wait(PATIENCE_S):
+            self._commit = commit
+            self._fail(f"the disk takes longer than {PATIENCE_S:g} s for a commit")
+            return events
+        self._late += late
+        self._end(commit)
+        return commit.stored[late:] if commit.error is None else commit.events[late:]
+
+    def _end(self, commit: Commit) -> None:
+        """A commit has ended, perhaps one that was not waited for any more."""
+        if commit is self._commit:
+            self._commit = None
+            self._late += len(commit.events)
+        if commit.error is not None:
+            newer, self._late = list(self._waiting), 0
+            self._waiting.clear()
+            self._remember([*commit.events, *newer])
+            self._fail(str(commit.error))
+            return
+        if self._writer and self._writer.journal and self._writer.journal.log != self.log:
+            self._begin(self._writer.journal.log, self._writer.journal)
+        if self._failing and not self._waiting:
+            self._recovered()
 
     def _remember(self, events: list[Event]) -> list[Event]:
-        self._forgotten += max(0, len(self._waiting) + len(events) - self._limit)
+        lost = max(0, len(self._waiting) + len(events) - self._limit)
+        if lost:
+            self._forgotten += lost
+            self.board.drop("journal", lost, announce=False)  # told when it works again
         self._waiting.extend(events)  # the oldest fall out
         return events
 
+    def _fail(self, why: str) -> None:
+        self._retry_at = time.monotonic() + RETRY_S
+        if not self._failing:
+            self._failing, self.board.status.durable = True, False
+            self._notice(f"the journal fails, events go out with durable=false: {why}", journal="failing")
+
     def _recovered(self) -> None:
-        self._failing = False
+        self._failing, self.board.status.durable = False, True
         self._notice(
-            f"the journal works again: {len(self._waiting)} events committed late, {self._forgotten} never",
+            f"the journal works again: {self._late} events committed late, {self._forgotten} never",
             journal="working",
-            late=len(self._waiting),
+            late=self._late,
             never=self._forgotten,
         )
-        self._forgotten = 0
-
-    def _prune(self) -> None:
-        self._unpruned = 0
-        if self._journal:
-            try:
-                self._journal.prune(self._keep)
-            except JournalError as error:
-                logger.warning("old events are kept for now: %s", error)
+        self._late, self._forgotten = 0, 0
 
     def _notice(self, reason: str, **detail: Any) -> None:
         """Say something about the device itself; its stream counts milliseconds."""
@@ -288,9 +359,9 @@ class Outbox:
             )
         )
 
-    def _announce(self, streams: Iterable[str]) -> None:
+    def _announce(self, journal: Journal | None) -> None:
         if self._publisher is None:
             return
-        known = self._journal.streams() if self._journal else []
-        for stream in {*known, *streams}:
-            self._publisher.announce(stream, self.log, self._journal.head(stream) if self._journal else 0)
+        known = journal.streams() if journal else []
+        for stream in {*known, *self._streams}:
+            self._publisher.announce(stream, self.log, journal.head(stream) if journal else 0)

@@ -1,7 +1,8 @@
 """Microphones by what they are, not by number: straight through ALSA.
 
 PortAudio looks for devices once, when it is initialised, and cannot look again while another stream is open; a card
-that was plugged in again under another number stays unseen. ALSA opens a card by its id at any time. It is called
+that was plugged in again under another number stays unseen. Where a sound server dies while a stream starts, it spins
+and never comes back. ALSA opens a card by its id at any time. It is called
 through ctypes: its library is there wherever PortAudio is, and six functions are all that capture needs
 (https://www.alsa-project.org/alsa-doc/alsa-lib/pcm.html).
 """
@@ -36,7 +37,7 @@ RATES = (48_000, 44_100, 96_000, 32_000, 192_000, 384_000, 250_000, 16_000, 8_00
 LATENCY_US = 200_000
 PERIOD_S = 0.02
 WAIT_MS = 100
-SILENCE_S = 10.0
+SILENCE_S = 3.0
 MOST_CHANNELS = 32
 BUFFER_NS = 25_000_000
 LOST = (errno.ENODEV, errno.EBADFD, errno.EIO, errno.ENOENT, errno.ENOTTY)
@@ -48,13 +49,16 @@ class AlsaSource(ThreadSource):
     Parameters
     ----------
     device
-        ``usb:0d8c:0014`` (with ``@1-1.2``: in that socket), ``card:Device``, or ``alsa:NAME`` of any ALSA device.
+        None for the default one; ``usb:0d8c:0014`` (with ``@1-1.2``: in that socket), ``card:Device``, or ``alsa:NAME``
+        of any ALSA device.
     rate_hint
         Samples per second wanted; a rate that the device has is used where it cannot.
     channel
         Index from 0, or ``"mix"``: the mean of the first two channels.
     silence_s
         Seconds without a sample after which the device counts as lost.
+    chunk_s
+        Seconds of sound handed on at once.
     """
 
     floor_ns = BUFFER_NS
@@ -64,32 +68,36 @@ class AlsaSource(ThreadSource):
 
     def __init__(
         self,
-        device: str,
+        device: str | None = None,
         *,
         rate_hint: int | None = None,
         channel: Channels = "mix",
         silence_s: float = SILENCE_S,
+        chunk_s: float = PERIOD_S,
     ) -> None:
-        super().__init__(f"microphone {device}", live=True)
+        super().__init__(f"microphone {device or 'default'}", live=True)
         self._wanted = device
         self._rate_hint = rate_hint
         self._channel = channel
         self._silence_s = silence_s
+        self._chunk_s = chunk_s
+        self._latency_us = max(LATENCY_US, round(4e6 * chunk_s))  # ALSA hands on a fourth of it
         self._channels = 0
         self._pcm: Any = None
         self._releasing = threading.Lock()
 
     def open(self) -> None:
         """Find the card and open it at the wanted rate, or else one of its own."""
-        alsa, name = _library(), self._device()
-        pcm = ctypes.c_void_p()
-        code = alsa.snd_pcm_open(ctypes.byref(pcm), name.encode(), CAPTURE, NONBLOCK)
-        if code < 0:
-            raise SourceError(
-                f"{self.name}: cannot be opened as `{printable(name)}`: {_why(code)}; "
-                "does another program hold it? (fuser -v /dev/snd/*)"
-            )
-        self._pcm = pcm
+        problem = ""
+        for name in self._devices():
+            pcm = ctypes.c_void_p()
+            code = _library().snd_pcm_open(ctypes.byref(pcm), name.encode(), CAPTURE, NONBLOCK)
+            if code >= 0:
+                self._pcm = pcm
+                break
+            problem = problem or f"cannot be opened as `{printable(name)}`: {_why(code)}"
+        else:
+            raise SourceError(f"{self.name}: {problem}; is it plugged in, or held by another? (fuser -v /dev/snd/*)")
         try:
             self._set_up()
         except SourceError:
@@ -99,7 +107,7 @@ class AlsaSource(ThreadSource):
     def deliver(self, feed: Feed) -> None:
         """Read until told to stop; an overrun begins a new epoch with an estimate of what was lost."""
         alsa = _library()
-        period = max(int(self.rate * PERIOD_S), 1)
+        period = max(int(self.rate * self._chunk_s), 1)
         frames = np.empty((period, self._channels), np.float32)
         self._check(alsa.snd_pcm_start(self._pcm))
         heard = asked = feed.clock.monotonic_ns()
@@ -127,12 +135,15 @@ class AlsaSource(ThreadSource):
         if pcm is not None:
             _library().snd_pcm_close(pcm)
 
-    def _device(self) -> str:
+    def _devices(self) -> list[str]:
+        """ALSA's names of what is wanted; the default is a sound server's, or else the first card that has an input."""
+        if self._wanted is None:
+            return ["default", *(f"plughw:CARD={card.id}" for card in cards())]
         if self._wanted.startswith("alsa:"):
-            return self._wanted.removeprefix("alsa:")
+            return [self._wanted.removeprefix("alsa:")]
         card = find_card(self._wanted, cards())
         self.name = f"microphone {card.name} ({self._wanted})"
-        return f"plughw:CARD={card.id}"  # plug converts the sample format; the rate stays the card's own
+        return [f"plughw:CARD={card.id}"]  # plug converts the sample format; the rate stays the card's own
 
     def _set_up(self) -> None:
         available = self._available()
@@ -140,7 +151,7 @@ class AlsaSource(ThreadSource):
         check_format(self.name, LOWEST_RATE, available, self._channel)
         alsa, code = _library(), 0
         for rate in dict.fromkeys([self._rate_hint, *RATES] if self._rate_hint else RATES):
-            code = alsa.snd_pcm_set_params(self._pcm, FLOAT, INTERLEAVED, self._channels, rate, 0, LATENCY_US)
+            code = alsa.snd_pcm_set_params(self._pcm, FLOAT, INTERLEAVED, self._channels, rate, 0, self._latency_us)
             if code >= 0:
                 self.rate = int(rate or 0)
                 return

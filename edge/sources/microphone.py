@@ -18,7 +18,7 @@ from edge.errors import SourceError
 from edge.sources.base import BaseSource, Channels, Feed, Sink, channels_needed, check_format, printable, to_mono
 
 LATENCY_S = 0.1  # room for a busy system; nothing here needs less
-SILENCE_S = 10.0
+SILENCE_S = 3.0  # blocks come every few hundredths; PortAudio may spin for ever on a server that died while starting
 WATCH_S = 0.25
 BUFFER_NS = 25_000_000  # what a sound server holds back, unseen by stamps (PulseAudio: 14 ms measured)
 
@@ -51,6 +51,8 @@ class MicrophoneSource(BaseSource):
         Index from 0, or ``"mix"``: the mean of the first two channels.
     silence_s
         Seconds without a callback after which the device counts as lost.
+    chunk_s
+        Seconds of sound wished for at once; PortAudio makes of it what it can.
     """
 
     floor_ns = BUFFER_NS
@@ -65,12 +67,14 @@ class MicrophoneSource(BaseSource):
         rate_hint: int | None = None,
         channel: Channels = "mix",
         silence_s: float = SILENCE_S,
+        chunk_s: float = 0.0,
     ) -> None:
         super().__init__("microphone" if device is None else f"microphone {device}", live=True)
         self._wanted = device
         self._rate_hint = rate_hint
         self._channel = channel
         self._silence_s = silence_s
+        self._chunk_s = chunk_s
         self._stream: Any = None
         self._feed: Feed | None = None
         self._ring: Sink | None = None
@@ -94,7 +98,9 @@ class MicrophoneSource(BaseSource):
                     samplerate=self.rate,
                     channels=channels,
                     dtype="float32",
-                    latency=max(LATENCY_S, sd.query_devices(device.index)["default_high_input_latency"]),
+                    latency=max(
+                        LATENCY_S, 2 * self._chunk_s, sd.query_devices(device.index)["default_high_input_latency"]
+                    ),
                     callback=self._receive,
                     finished_callback=self._finished,
                 )

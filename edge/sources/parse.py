@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def make_source(
     realtime: bool = False,
     channel: Channels = "mix",
     start: str | None = None,
+    chunk_s: float = 0.02,
 ) -> Source:
     """Return the source that `text` names; it is not open yet.
 
@@ -58,6 +60,8 @@ def make_source(
         Index from 0, or ``"mix"``.
     start
         UTC of a file's first sample, RFC 3339.
+    chunk_s
+        Seconds of sound that a microphone hands on at once.
 
     Raises
     ------
@@ -74,10 +78,10 @@ def make_source(
         return SoundFileSource(rest, realtime=realtime, channel=channel, start_utc_ns=parse_start(start))
     if kind == "url":
         return FfmpegSource(rest, channel=channel)
-    if rest.startswith(IDENTITIES):
-        return AlsaSource(rest, rate_hint=rate_hint, channel=channel)
+    if rest.startswith(IDENTITIES) or (not rest and sys.platform == "linux"):
+        return AlsaSource(rest or None, rate_hint=rate_hint, channel=channel, chunk_s=chunk_s)
     device = int(rest) if rest.isascii() and rest.isdigit() else rest or None
-    return MicrophoneSource(device, rate_hint=rate_hint, channel=channel)
+    return MicrophoneSource(device, rate_hint=rate_hint, channel=channel, chunk_s=chunk_s)
 
 
 def _refuse(option: str, value: str | None, expected: str, text: str | None) -> None:

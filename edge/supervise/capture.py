@@ -25,10 +25,11 @@ from edge.supervise.stream import Feed, Stream
 log = logging.getLogger(__name__)
 
 RING_SECONDS = 10.0
+CHUNK_S = 0.1  # gathered where nobody says otherwise
 POLL_S = 0.25
 ZEROS_S = 60.0  # of nothing but zeros, then the device is opened again; twice as long each time
 ZEROS_LONGEST_S = 3600.0
-STUCK_S = 120.0  # an attempt to open that takes longer hangs
+STUCK_S = 120.0  # opening, starting and closing take less
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Capture:
         self._over = False
         self._result: WheatearError | None = None
         self._zeros_s = ZEROS_S
-        self._opening_since: float | None = None
+        self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"capture {key.source[:40]}", daemon=True)
 
     def start(self) -> None:
@@ -138,8 +139,8 @@ class Capture:
 
     @property
     def stuck(self) -> bool:
-        """An attempt to open the source hangs."""
-        since = self._opening_since
+        """Opening, starting or closing the source hangs: some drivers and sound libraries do."""
+        since = self._busy_since
         return since is not None and time.monotonic() - since > STUCK_S
 
     def _run(self) -> None:
@@ -188,11 +189,11 @@ class Capture:
         return source
 
     def _open(self, source: Source) -> None:
-        self._opening_since = time.monotonic()
+        self._busy_since = time.monotonic()
         try:
             source.open()
         finally:
-            self._opening_since = None
+            self._busy_since = None
 
     def _reopen(self) -> Source | None:
         """The source again, as soon as it can be opened; None when told to stop."""
@@ -215,21 +216,27 @@ class Capture:
             for stream, wake in self._streams.items():
                 self._connect(stream, wake, *self._now)
         try:
+            self._busy_since = time.monotonic()
             source.start(fan, self._clock, clock)
+            self._busy_since = None
             while not self._stop.is_set() and not fan.ended.wait(POLL_S):
                 self._look(source, fan)
         finally:
             with self._changing:
                 self._now = None
                 self._rings.clear()
+            self._busy_since = time.monotonic()
             source.close()
+            self._busy_since = None
             for _, wake in self._all():
                 wake.set()
         return fan.error
 
     def _connect(self, stream: Stream, wake: threading.Event, source: Source, fan: Fan, clock: SampleClock) -> None:
-        history = round(stream.history_s * source.rate)
-        ring = Ring(history + round(RING_SECONDS * source.rate), source.rate, wake, history=history)
+        rate = source.rate
+        chunk = CHUNK_S if stream.config.chunk is None else stream.config.chunk
+        history, least = round(stream.history_s * rate), max(1, round(chunk * rate))
+        ring = Ring(history + round(RING_SECONDS * rate), rate, wake, least=least, history=history)
         self._rings[stream] = ring
         fan.add(ring, stream.config.channel)
         stream.attach(Feed(ring, clock, source))

@@ -43,7 +43,7 @@ def reload(read: Callable[[], Config], supervisor: Supervisor, say: Callable[[bo
         return
     ended, begun = supervisor.switch(new)
     changed = f"ended: {', '.join(ended) or 'none'}; began: {', '.join(begun) or 'none'}"
-    later = [key for key in ("publish", "journal", "clips") if getattr(old, key) != getattr(new, key)]
+    later = [key for key in ("publish", "journal", "clips", "device_profile") if getattr(old, key) != getattr(new, key)]
     if later:
         changed += f"; {', '.join(later)} changed too: that takes effect when the daemon is started again"
     say(True, f"the new configuration runs; streams that {changed}")

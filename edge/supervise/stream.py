@@ -140,14 +140,11 @@ class Stream:
 
     def step(self) -> bool:
         """Do what is due, at most one block; return False where nothing was."""
-        if self._feed is None:
-            if not self._orders:
-                return False
-            self._orders.popleft()()
-            return True
-        if self._retry_at and not self._restart():
-            return False
         feed = self._feed
+        if feed is None:
+            return self._obey()
+        if not feed.ring.due or (self._retry_at and not self._restart()):
+            return False
         try:
             block = feed.ring.poll(max(1, round(BLOCK_SECONDS * feed.ring.rate)))
         except WheatearError as error:
@@ -161,8 +158,13 @@ class Stream:
             self._hear(block, feed)
         elif feed.ring.ended:
             self._end_of(feed)
-        else:
+        return True
+
+    def _obey(self) -> bool:
+        """Carry out the oldest order; return False where there is none."""
+        if not self._orders:
             return False
+        self._orders.popleft()()
         return True
 
     def crashed(self, error: Exception) -> None:

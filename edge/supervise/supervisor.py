@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from edge.blocks import Event
 from edge.clock import Clock
 from edge.config import Config
+from edge.config.profile import resolve
 from edge.config.streams import Stream as StreamConfig
 from edge.errors import ConfigError, StoppedError
 from edge.inference.model import Model
 from edge.sources.base import Channel
 from edge.status import DeviceStatus
 from edge.supervise.capture import Capture, Key, MakeSource
+from edge.supervise.models import open_model
 from edge.supervise.stream import Stream
+from edge.supervise.warm import run_once
 from edge.supervise.worker import Worker
 from edge.tap import Tap
 
 log = logging.getLogger(__name__)
 
+MakeTap = Callable[[StreamConfig, Sequence[Model]], Tap | None]
 Wish = tuple[str, str, str]  # model, engine, precision
 
 
@@ -42,7 +46,7 @@ class Supervisor:
     patient
         Wait for live sources that are not there at the start.
     make_tap
-        Makes who looks on a stream, by its name.
+        Makes who looks on a stream, from its configuration and its models.
 
     Attributes
     ----------
@@ -58,7 +62,7 @@ class Supervisor:
         submit: Callable[[Event], object],
         clock: Clock,
         patient: bool = False,
-        make_tap: Callable[[str], Tap | None] = lambda _: None,
+        make_tap: MakeTap = lambda *_: None,
     ) -> None:
         self.config, self._status = config, status
         self._make_source, self._submit, self._clock = make_source, submit, clock
@@ -206,7 +210,9 @@ class Supervisor:
             for wish in _wishes(stream):
                 if wish not in self._models:
                     name, engine, precision = wish
-                    self._models[wish] = Model.load(name, engine or None, precision or None)  # type: ignore[arg-type]
+                    model = open_model(name, engine, precision, resolve(self.config.device_profile))
+                    run_once(model)
+                    self._models[wish] = model
             models = [self._models[wish] for wish in _wishes(stream)]
             twice = [label for label, n in Counter(label for m in models for label in m.labels).items() if n > 1]
             if twice:
@@ -221,14 +227,15 @@ class Supervisor:
 
     def _start(self, config: StreamConfig) -> None:
         name, wishes = config.stream_name, _wishes(config)
+        models = [self._models[wish] for wish in wishes]
         stream = Stream(
             config,
             self.config.device_name,
-            [self._models[wish] for wish in wishes],
+            models,
             self._status.stream(name),
             self._submit,
             self._clock,
-            self._make_tap(name),
+            self._make_tap(config, models),
         )
         worker = self._worker(wishes[0])
         worker.add(stream)

@@ -9,12 +9,14 @@ import numpy as np
 from edge.blocks import AudioBlock
 from edge.clock import SampleClock
 from edge.config import Config
+from edge.config.profile import resolve
 from edge.config.streams import Stream
 from edge.decode.event import EventMaker
 from edge.inference.model import Model
 from edge.pipeline import Pipeline
 from edge.ring import Ring
 from edge.supervise.filter import Conditioner
+from edge.supervise.models import open_model
 
 SECONDS = 2
 
@@ -28,16 +30,19 @@ def compile_ahead(config: Config, models: Sequence[str] = ()) -> Iterator[str]:
         A model cannot be loaded or run.
     """
     streams = [Stream(model=name) for name in models] or config.streams
-    seen = set()
+    profile, seen = resolve(config.device_profile), set()
     for stream in streams:
         for name in stream.models:
             wish = (name, stream.engine, stream.precision)
             if wish not in seen:
                 seen.add(wish)
-                yield _run(Model.load(name, stream.engine or None, stream.precision or None))
+                model = open_model(*wish, profile)
+                run_once(model)
+                yield model.id
 
 
-def _run(model: Model) -> str:
+def run_once(model: Model) -> None:
+    """Hear two seconds of silence, so that nothing is left to compile when sound comes."""
     rate = model.card.input.rate
     ring, clock = Ring(SECONDS * rate, rate), SampleClock(rate)
     ring.begin("warm")
@@ -46,4 +51,3 @@ def _run(model: Model) -> str:
     pipeline = Pipeline(model, EventMaker("warm", "warm", model.id, rate, clock))
     pipeline.push(block or AudioBlock("warm", 0, rate, np.zeros(0, np.float32)))
     pipeline.flush("stop")
-    return model.id

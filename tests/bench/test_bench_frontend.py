@@ -67,3 +67,12 @@ def test_a_section_of_a_document_is_replaced_and_nothing_else(tmp_path):
     )
     with pytest.raises(ValueError, match="expected the marks <!-- other -->"):
         report.replace_section(path, "other", "")
+
+
+def test_threads_are_compared_on_the_same_recording():
+    timings = frontend.hour(seconds=2, rounds=1)
+    assert list(timings) == ["wheatear, 1 thread", "wheatear, 2 threads"]
+    one, two = frontend.hour_table(timings).splitlines()[2:]
+    assert one.startswith("| wheatear, 1 thread |")
+    assert one.endswith("| 1.00 |")
+    assert two.startswith("| wheatear, 2 threads |")

@@ -1,6 +1,7 @@
 """A whole device on real sockets: journal, outbox, publisher and replay."""
 
 import socket
+import time
 
 import pytest
 
@@ -9,6 +10,12 @@ from edge.publish.journal import Journal
 from edge.publish.outbox import Outbox
 from edge.publish.replay import ReplayServer
 from edge.publish.zeromq import Publisher
+
+
+@pytest.fixture(autouse=True)
+def patient_outbox(monkeypatch):
+    """The machine that tests may be busy: its disk is not to be called slow for that."""
+    monkeypatch.setattr("edge.publish.outbox.PATIENCE_S", 60.0)
 
 
 class Device:
@@ -27,8 +34,14 @@ class Device:
         return self
 
     def hear(self, *labels, stream="mic", kind="begin"):
+        """Submit events and wait until they were published: who subscribes after that is late."""
+        counters = self.outbox.board.status
+        wanted = counters.published + len(labels)
         for label in labels:
             self.outbox.submit(event(label, stream, kind))
+        end = time.monotonic() + 10
+        while counters.published < wanted and time.monotonic() < end:
+            time.sleep(0.001)
 
     def stop(self):
         if self.server:
@@ -75,3 +88,9 @@ def device(tmp_path):
 @pytest.fixture
 def make_event():
     return event
+
+
+@pytest.fixture
+def free_ports():
+    """Finds two neighbouring ports; the first is returned."""
+    return two_free_ports

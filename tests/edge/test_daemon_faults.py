@@ -40,7 +40,9 @@ def start():
     yield begin
     for daemon in daemons:
         daemon.kill()
-        daemon.communicate()
+        daemon.wait()
+        for pipe in (daemon.stdout, daemon.stderr):
+            pipe.close()
 
 
 def free_port():
@@ -60,16 +62,18 @@ def kill_and_restart(start, microphone, tmp_path, rounds):
         version = 2
         publish = {{ events = "tcp://127.0.0.1:{port}", replay = "tcp://127.0.0.1:{port + 1}" }}
         journal = {{ path = "{tmp_path}/events.journal" }}
-        streams = [{{ name = "portaudio", source = "mic:" }}, {{ name = "alsa", source = "mic:alsa:mic" }}]
+        streams = [{{ name = "default", source = "mic:" }}, {{ name = "alsa", source = "mic:alsa:mic" }}]
         """
     )
     daemon = start("run", "--config", path, env={**os.environ, **microphone.env})
+    said = drained(daemon)
     took = []
     with Subscriber(f"tcp://127.0.0.1:{port}", since=1, timeout=40) as subscriber:
         events = iter(subscriber)
         microphone.play(np.tile(SCENE[2 * RATE : 6 * RATE], 20), RATE)
-        first = next(event for event in events if event.type == "begin")
-        assert first.label
+        hearing = set()
+        while len(hearing) < 2:
+            hearing |= {event.stream for event in [next(events)] if event.type == "begin"}
         for _ in range(rounds):
             microphone.kill()
             both(events, "lost")
@@ -77,14 +81,27 @@ def kill_and_restart(start, microphone, tmp_path, rounds):
             took.append(both(events, "resumed"))
             assert daemon.poll() is None
     daemon.send_signal(signal.SIGTERM)
-    _, err = daemon.communicate(timeout=20)
-    assert (daemon.returncode, b"Traceback" in err) == (0, False)
+    assert daemon.wait(20) == 0
+    assert not any(b"Traceback" in line for line in said)
     return took
+
+
+def drained(daemon):
+    """The lines that it writes, as they come."""
+    lines = []
+
+    def read(pipe):
+        with pipe:
+            lines.extend(pipe)
+
+    for pipe in (daemon.stdout, daemon.stderr):
+        threading.Thread(target=read, args=(pipe,), daemon=True).start()
+    return lines
 
 
 def both(events, kind):
     """Wait until both streams have said so, and return how long that took."""
-    began, waiting = time.monotonic(), {"portaudio", "alsa"}
+    began, waiting = time.monotonic(), {"default", "alsa"}
     while waiting:
         event = next(events)
         if event.type in ("lost", "resumed"):
@@ -111,11 +128,13 @@ class Radio(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         file = io.BytesIO()
-        soundfile.write(file, SCENE[2 * RATE : 6 * RATE], RATE, format="WAV")
+        soundfile.write(file, np.tile(SCENE[2 * RATE : 6 * RATE], 6), RATE, format="WAV")
+        sound = bytearray(file.getvalue())
+        sound[4:8] = sound[40:44] = b"\xff\xff\xff\xff"  # no end is promised
         self.send_response(200)
         self.end_headers()
         with suppress(ConnectionError):
-            self.wfile.write(file.getvalue())
+            self.wfile.write(sound)
             self.wfile.flush()
             self.server.asked += 1
             self.server.quiet.wait(30)
@@ -213,6 +232,7 @@ def test_a_service_is_ready_reloads_on_sighup_and_loses_nothing_meanwhile(start,
     heard += until(events, lambda e: e["stream"] == "device")
     assert "unknown field `colour`" in heard[-1]["reason"]
     assert "refused" in heard[-1]["reason"]
+    heard += until(events, lambda e: e["stream"] == "a")
     daemon.send_signal(signal.SIGTERM)
     heard += events
     assert daemon.wait(20) == 0
@@ -222,7 +242,7 @@ def test_a_service_is_ready_reloads_on_sighup_and_loses_nothing_meanwhile(start,
     assert len(want) == 16
     assert detections(heard, "b") == want
     mine = [one for one in detections(heard, "a") if one[-1] != "stop"]
-    assert len(mine) >= 3
+    assert len(mine) >= 2
     assert mine == want[: len(mine)]
     assert {e["epoch"] for e in heard if e["stream"] == "a"} == {heard[0]["epoch"]}
     told = [kind for kind in manager.told if kind != "WATCHDOG"]
@@ -294,9 +314,9 @@ def an_hour(tmp_path, hours, pace):
 
 
 def test_minutes_of_sound_in_seconds_lose_nothing(tmp_path):
-    got = an_hour(tmp_path, 0.05, 30)
+    got = an_hour(tmp_path, 0.025, 10)
     assert (got["samples"], got["gaps"], got["dropped"]) == (got["sent"], 0, {})
-    assert got["begins"] == got["ends"] > 10
+    assert got["begins"] == got["ends"] > 5
 
 
 @pytest.mark.long

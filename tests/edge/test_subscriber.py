@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from edge.blocks import Event
 from edge.client import Cursor, Subscriber
 from edge.errors import WireError
-from edge.publish.journal import LEASE, Journal, Page, Reader
+from edge.publish.journal import LEASE, Journal
+from edge.publish.reader import Page, Reader
 from edge.publish.zeromq import Heartbeat, frames
 
 
@@ -143,11 +144,35 @@ def test_five_lines_are_enough(device):
 def test_two_late_joiners_hear_what_comes_after_them(device):
     device.start()
     with listening(device) as first:
-        device.hear("a", "b")
+        device.hear("a", "b", kind="end")
         assert seqs(take(first, 2)) == [1, 2]
         with listening(device) as second:
-            device.hear("c", "d")
+            device.hear("c", "d", kind="end")
             assert seqs(take(second, 2)) == seqs(take(first, 2)) == [3, 4]
+
+
+def test_a_newcomer_is_told_what_sounds_and_nobody_hears_it_twice(device):
+    device.start()
+    with listening(device) as first:
+        device.hear("rain", "wind", "sea")
+        device.hear("wind", kind="end")
+        assert seqs(take(first, 4)) == [1, 2, 3, 4]
+        for _ in range(2):
+            with Subscriber(device.endpoint, timeout=10) as late:
+                known = take(late, 2)
+                assert [(e.label, e.seq, e.type, e.retained) for e in known] == [
+                    ("rain", 1, "begin", True),
+                    ("sea", 3, "begin", True),
+                ]
+                device.hear("rain", kind="gap")
+                assert seqs(take(late, 1)) == seqs(take(first, 1))  # the first heard the repetition, and dropped it
+        with Subscriber(device.endpoint, since=1, timeout=10) as historian:
+            assert seqs(take(historian, 6)) == [1, 2, 3, 4, 5, 6]
+            device.hear("rain", "sea", kind="end")
+            assert seqs(take(historian, 2)) == [7, 8]
+        with listening(device) as last:
+            device.hear("owl")
+            assert seqs(take(last, 1)) == [9]  # nothing was open any more
 
 
 def test_a_late_joiner_with_a_cursor_hears_the_past_and_then_the_present(device):
@@ -295,18 +320,37 @@ def test_what_the_journal_has_not_got_is_told(wire):
 
 
 def test_a_hole_without_replay_is_told_and_the_stream_goes_on(device, monkeypatch):
-    monkeypatch.setattr("edge.client.REPLAY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("edge.client.REPLAY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("edge.client.DOUBT_S", 0.1)
     device.start(journal=False, replay=False)
     with listening(device) as events:
         device.hear("a", "b")
         take(events, 2)
-    with Subscriber(device.endpoint, since=1, timeout=5) as events:
+    with Subscriber(device.endpoint, since=1, timeout=20) as events:
         (lost,) = take(events, 1)
         device.hear("c")
         (event,) = take(events, 1)
     assert lost.detail == {"from": 1, "to": 2}
     assert lost.reason.endswith(f"tcp://127.0.0.1:{device.port + 1} does not answer")
     assert (event.label, event.seq, event.durable) == ("c", 3, False)
+
+
+def test_a_device_that_dies_while_it_is_asked_has_lost_nothing(device, monkeypatch):
+    monkeypatch.setattr("edge.client.REPLAY_TIMEOUT_S", 0.1)
+    device.start()
+    device.hear(*"abc", kind="gap")
+    device.server.close()
+    device.server = None
+    with Subscriber(device.endpoint, since=1, timeout=1.5) as events:
+        assert take(events, 1) == []  # it is heard, and does not answer
+        assert events.heard
+        device.hear("d", kind="gap")
+        device.stop()
+        assert take(events, 1) == []
+        device.start()
+        device.hear("e", kind="gap")
+        events.timeout = 20
+        assert seqs(take(events, 5)) == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -324,7 +368,9 @@ def test_replay_that_talks_nonsense_is_a_loss_not_a_crash(wire, answer):
     with one.subscriber() as events:
         one.send(beat(0), numbered(3))
         lost, event = events
-    assert lost.reason == f"events 1 to 2 of stream mic cannot be replayed: {one.replay} does not answer"
+    assert lost.reason.startswith(
+        f"events 1 to 2 of stream mic cannot be replayed: what {one.replay} answers is no page"
+    )
     assert event.seq == 3
 
 

@@ -134,13 +134,10 @@ def test_an_unknown_format_lists_those_that_are_written(runs, data, tmp_path):
         CliRunner().invoke(cli.export, args, catch_exceptions=False)
 
 
-
-
 def test_held_out_soundscapes_are_never_among_a_runs_own(runs, data):
     held = {s.name for s in soundscapes.load(data / "soundscapes-maad", 16_000, held_out=True)}
     assert len(held) == 2
     assert not held & set(run.read(runs[0]).splits["background"])
-
 
 
 def test_events_of_a_score_curve_by_the_products_decoder():

@@ -1,8 +1,7 @@
-from configparser import ConfigParser
 from pathlib import Path
 
 import firmware_config
-from edge.config import load
+from edge.config import Clips, load
 
 FOLDER = Path(firmware_config.__file__).parent
 
@@ -14,10 +13,7 @@ def test_the_example_configuration_loads():
     assert not config.publish.allow_remote
 
 
-def test_the_service_gains_no_privileges():
-    unit = ConfigParser(strict=False)
-    unit.optionxform = str
-    unit.read(FOLDER / "wheatear.service")
-    assert unit["Service"]["NoNewPrivileges"] == "yes"
-    assert unit["Service"]["DynamicUser"] == "yes"
-    assert unit["Service"]["ExecStart"].endswith("wheatear run --config /etc/wheatear/sensor.toml")
+def test_the_example_spells_out_the_defaults_of_clips():
+    config = load(FOLDER / "sensor.toml")
+    assert config.clips == Clips()
+    assert not config.clips.enabled

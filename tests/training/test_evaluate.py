@@ -14,6 +14,7 @@ from edge.blocks import ScoreBlock
 from edge.errors import ConfigError
 from edge.inference.card import Decode
 from training import evaluate, heard, measures, probes, report, targets
+from training.commands.evaluate import command_line
 from training.commands.evaluate import evaluate as command
 from training.data import decode
 from training.data.dataset import Dataset, Item, Sound
@@ -221,6 +222,73 @@ def test_targets_of_other_classes_are_not_measured_together():
         targets.same_labels([target(), other])
 
 
+TINY = (
+    "procedure.steps=3", "procedure.batch=4", "sampling.seconds=1.0", "model.stem=4", "model.stages=[[8, 2]]",
+    "model.width=8", "model.dilations=[1]", "model.embedding=8", "frontend.bands.count=16",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory):
+    """A clip of each class in three folds, four soundscapes, and runs that held out folds 1 and 2."""
+    from training import recipe
+    from training.data.formats.esc import ESC10
+    from training.train import Options, train
+
+    root, rng = tmp_path_factory.mktemp("folds"), np.random.default_rng(0)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(decode.platformdirs, "user_cache_path", lambda *_: root / "cache")
+    (root / "data/esc10").mkdir(parents=True)
+    (root / "data/soundscapes-maad").mkdir()
+    rows, t = ["file,fold,label"], np.arange(RATE) / RATE
+    for fold in (1, 2, 3):
+        for k, label in enumerate(ESC10.values()):
+            name = f"{fold}{label}.wav"
+            soundfile.write(root / "data/esc10" / name, 0.3 * np.sin(2 * np.pi * (300 + 500 * k) * t), RATE)
+            rows.append(f"{name},{fold},{label}")
+    (root / "data/esc10/labels.csv").write_text("\n".join(rows) + "\n")
+    names = [f"S_20190522_0{hour}0000.wav" for hour in range(4)]
+    for name in names:
+        soundfile.write(root / "data/soundscapes-maad" / name, 0.01 * rng.standard_normal(RATE), RATE)
+    (root / "data/soundscapes-maad/files.csv").write_text("file\n" + "".join(f"{n}\n" for n in names))
+    for fold in (1, 2):
+        train(recipe.load("esc10-s", TINY), root / "data", root / f"fold{fold}", Options(fold))
+    yield root
+    patch.undo()
+
+
+def test_fold_runs_are_measured_each_on_its_own_fold_and_together(folds):
+    found = evaluate.evaluate([folds / "fold1", folds / "fold2"], folds / "data")
+    assert [t["held_out"] for t in found["targets"]] == [1, 2]
+    assert [t["figures"]["recordings"] for t in found["targets"]] == [10, 10]
+    assert np.sum(found["folds"]["pooled"]["confusion"]) == 20
+    assert [t["quiet"]["background_seconds"] for t in found["targets"]] == [2.0, 2.0]
+    own = [json.loads((folds / f"fold{k}/metrics.json").read_text())["clip_accuracy"] for k in (1, 2)]
+    assert [t["figures"]["clip_accuracy"] for t in found["targets"]] == own
+    assert found["card"]["leave_one_fold_out_clip_accuracy"] == pytest.approx(np.mean(own), abs=1e-4)
+    page = report.markdown(found)
+    assert "**mean of the folds**" in page
+    assert all(f"| {label} | " in page for label in found["labels"])
+
+
+def test_runs_of_the_same_fold_are_refused(folds):
+    with pytest.raises(ValueError, match=r"each held out another fold, got \[1, 1\]"):
+        evaluate.evaluate([folds / "fold1", folds / "fold1"], folds / "data")
+
+
+def test_a_recipe_is_tuned_on_the_held_out_scores_of_its_folds(folds):
+    from training import recipe
+    from training.tuning import tune_target
+
+    path = folds / "mine.toml"
+    path.write_text((recipe.BUILT_IN / "esc10-s.toml").read_text())
+    found = tune_target(path, folds / "data", runs=[folds / "fold1", folds / "fold2"])
+    assert found.path == path
+    assert found.tuned_on == "best F1 on 20 recordings of esc10; 2 fold runs, each on its held-out fold"
+    assert found.report["after"]["clip_f1"] >= found.report["before"]["clip_f1"]
+    assert "each fold by the others' rules" in report.markdown(found.report)
+
+
 @pytest.fixture
 def shipped(tmp_path):
     """The model that ships, and a folder per class of two of its sounds, synthesised."""
@@ -267,3 +335,20 @@ def test_wrong_options_are_one_line(shipped, args, text):
     with pytest.raises(ConfigError, match=text):
         CliRunner().invoke(command, [str(shipped / "model"), "--data", str(shipped / "data"), *args],
                            catch_exceptions=False)  # fmt: skip
+
+
+def test_frames_that_are_not_kept_still_tell_their_events_and_no_others(tones):
+    kept = heard.hear(target(), tones)
+    weak = Dataset("weak", LABELS, tuple(Item(i.name, i.path, i.weak) for i in tones.items), exclusive=True)
+    thin = heard.hear(target(), weak, keep=False)
+    assert [len(h.block.scores) for h in thin] == [0] * 8
+    assert [h.events(LABELS, Decode()) for h in thin] == [h.events(LABELS, Decode()) for h in kept]
+    with pytest.raises(
+        ValueError, match=r"1-0-low\.wav: expected the rules that its scores were decided by, got others"
+    ):
+        thin[0].events(LABELS, Decode(on=0.7))
+
+
+def test_the_command_in_a_report_is_as_it_was_typed_without_where_it_wrote():
+    typed = ["evaluate", "runs/a b", "--out", "x", "--data", "d", "--title=T", "--section", "s", "--folder", "f"]
+    assert command_line(typed) == "wheatear evaluate 'runs/a b' --data d --folder f"

@@ -13,6 +13,7 @@ from training.augment import (
     between_class,
     clipping,
     device,
+    dropout,
     equalise,
     gain,
     masks,
@@ -23,6 +24,7 @@ from training.augment import (
     shift,
     speed,
     stretch,
+    warp,
 )
 from training.augment.chain import Chain, parse
 from training.augment.registry import FEATURE, MIXING, WAVEFORM
@@ -36,6 +38,7 @@ __all__ = [
     "between_class",
     "clipping",
     "device",
+    "dropout",
     "equalise",
     "gain",
     "masks",
@@ -47,4 +50,5 @@ __all__ = [
     "shift",
     "speed",
     "stretch",
+    "warp",
 ]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from edge.errors import ConfigError
 from training.commands.sources import background_of, data_options, progress, table_of
+
+WRITTEN = ("--out", "--into", "--section", "--title", "--text")
 
 
 @click.command()
@@ -19,6 +22,7 @@ from training.commands.sources import background_of, data_options, progress, tab
 @click.option("--into", type=click.Path(dir_okay=False, path_type=Path), help="File of results that gets the section.")
 @click.option("--section", help="Name of the section of --into.")
 @click.option("--title", default="", help="Title of the section; default: its name.")
+@click.option("--text", default="", help="What stands above its tables.")
 def evaluate(
     targets: tuple[Path, ...],
     data: Path,
@@ -30,6 +34,7 @@ def evaluate(
     into: Path | None,
     section: str | None,
     title: str,
+    text: str,
 ) -> None:
     """Measure TARGETS: runs of training, in float, and model folders, every file as a device runs it.
 
@@ -54,7 +59,7 @@ def evaluate(
             found = measure(targets, data, table_of(folder, kind, settings), background_of(background), tell)
     except ValueError as error:
         raise ConfigError(f"evaluate: {error}") from None
-    found |= {"title": title or section or "", "command": command_line()}
+    found |= {"title": title or section or "", "text": text, "command": command_line(sys.argv[1:])}
     click.echo(report.markdown(found))
     if out:
         written = report.write(out, found)
@@ -64,6 +69,18 @@ def evaluate(
         click.echo(f"{into}: section {section}", err=True)
 
 
-def command_line() -> str:
-    """Return the command as it was typed, for who wants the same figures."""
-    return shlex.join(["wheatear", *sys.argv[1:]]) if sys.argv[1:2] == ["evaluate"] else "wheatear evaluate"
+def command_line(arguments: Sequence[str]) -> str:
+    """Return the command that gives the same figures: as typed, without where they were written to.
+
+    >>> command_line(["evaluate", "runs/a", "--data", "d", "--out", "here", "--title=A b"])
+    'wheatear evaluate runs/a --data d'
+    """
+    kept, left = [], list(arguments)
+    while left:
+        word = left.pop(0)
+        option, equals, _ = word.partition("=")
+        if option not in WRITTEN:
+            kept.append(word)
+        elif not equals and left:
+            left.pop(0)
+    return shlex.join(["wheatear", *kept])

@@ -112,6 +112,11 @@ def weak_of_order(order: Iterable[int]) -> tuple[int, ...]:
     return tuple(sorted({symbol // 2 for symbol in order}))
 
 
+def timed(item: Item, sounds: Sequence[Sound]) -> Item:
+    """Return the recording with times, and what follows from them."""
+    return replace(item, weak=weak_of(sounds), strong=by_onset(sounds), order=order_of(sounds))
+
+
 def sequential(dataset: Dataset) -> Dataset:
     """Return the set with the order of its strong labels in place of their times."""
 

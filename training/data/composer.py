@@ -214,7 +214,8 @@ class Composer:
         rate, s = self.settings.rate, self.settings
         name = self.labels[label]
         if item.strong is not None:
-            found = [(round(x.onset * rate), round(x.offset * rate)) for x in _alone(item, label)]
+            spans = [(round(x.onset * rate), round(x.offset * rate)) for x in _alone(item, label)]
+            found = [span for span in spans if span[0] < len(whole)]
         else:
             pause, (high, low) = s.pauses.get(name, PAUSE), s.bursts.get(name, STEADY)
             found = sounding(whole, rate, high=high, low=low, pause=pause)
@@ -255,8 +256,8 @@ class Composer:
 def sounding(samples: Float32, rate: int, *, high: float, low: float, pause: float) -> list[tuple[int, int]]:
     """Return first sample and end of each sounding stretch, exact to the sample.
 
-    Energy over 10 ms finds the stretches (`training.data.activity`); inside the outer two hops the first and the last
-    sample above `low` decibels below the stretch's own peak are its ends.
+    Energy over 10 ms finds the stretches (`training.data.activity`); the first and the last sample of each that
+    is no more than `low` decibels below its own peak are its ends.
     """
     hop = max(1, rate // 100)
     padded = np.pad(samples, (0, -len(samples) % hop))

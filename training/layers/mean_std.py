@@ -36,6 +36,14 @@ class MeanStdHead(PoolingHead):
             raise ValueError(f"MeanStdHead: expected {2 * frame.in_features} inputs, got {classify.in_features}")
         self.frame = frame
 
+    def forward(self, x: Tensor) -> Scores:
+        """Whole clip: all windows, those at the beginning shorter; in training the last window alone."""
+        if not self.training:
+            return super().forward(x)
+        ring = self.ring(x)
+        last = self._statistics(ring[:, :, -self.window :].mean(2, keepdim=True))
+        return Scores(rows(torch.sigmoid(dense(self.frame, x))), rows(self.finish(last)))
+
     @property
     def embedding(self) -> int:
         """Channels of the input."""

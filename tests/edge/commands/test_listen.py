@@ -81,7 +81,7 @@ def test_nobody_there_is_an_error_of_one_line(device):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         f"Error: nobody publishes at {device.endpoint}: not even a heartbeat came within 0.3 s; start `wheatear run` "
-        "there, or give the endpoint of its --publish\n"
+        "there, or give the endpoint of its --publish, and the keys if it has any\n"
     )
 
 

@@ -22,10 +22,10 @@ class Ear:
         return topic.decode(), msgspec.json.decode(body)
 
     def events(self, count, seconds=5.0):
-        """The next events, heartbeats left out."""
+        """The next events; heartbeats, and what is repeated for newcomers, left out."""
         found = []
         while len(found) < count and (message := self.next(seconds)):
-            if message[1]["type"] != "heartbeat":
+            if message[1]["type"] != "heartbeat" and "retained" not in message[1]:
                 found.append(message[1])
         return found
 

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from edge.blocks import Event
 from edge.errors import JournalError
-from edge.publish.journal import LEASE, PAGE_LIMIT, Journal, Reader, uuid7
+from edge.ids import uuid7
+from edge.publish.journal import LEASE, Journal
+from edge.publish.reader import PAGE_LIMIT, Reader
 
 
 def event(i=0, stream="mic", kind="begin", label="rain", **fields):

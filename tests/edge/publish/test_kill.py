@@ -1,9 +1,15 @@
-"""kill -9 in mid-stream: what anyone saw is in the journal, and no number comes twice."""
+"""kill -9 at random moments under load: what was seen is in the journal, no number comes twice, none is missed."""
 
+import random
 import subprocess
 import sys
+import threading
+import time
+
+import pytest
 
 from edge.blocks import Event
+from edge.client import Subscriber
 from edge.publish.journal import Journal
 
 CHILD = """
@@ -12,30 +18,50 @@ from pathlib import Path
 from edge.blocks import Event
 from edge.publish.journal import Journal
 from edge.publish.outbox import Outbox
+from edge.publish.replay import ReplayServer
 from edge.publish.zeromq import Publisher
-publisher = Publisher("tcp://127.0.0.1:*", "hut")
-outbox = Outbox(Journal(Path(sys.argv[1]), "hut"), publisher, streams=["mic", "hive"], queue=200)
-print(publisher.endpoint, flush=True)
+path, port = Path(sys.argv[1]), int(sys.argv[2])
+publisher = Publisher(f"tcp://127.0.0.1:{port}", "hut")
+outbox = Outbox(Journal(path, "hut"), publisher, streams=["mic", "hive"], queue=200)
+replay = ReplayServer(path, f"tcp://127.0.0.1:{port + 1}", requests=10_000)
+print("up", flush=True)
 i = 0
 while True:
-    event = Event(stream=("mic", "hive")[i % 2], id=f"e:rain:{i}", device="hut", epoch="e", type="begin", label="rain",
+    event = Event(stream=("mic", "hive")[i % 2], id=f"e:rain:{i}", device="hut", epoch="e", type="gap", label="rain",
                   onset_sample=i, onset_s=0.0)
-    time.sleep(0 if outbox.submit(event) else 0.001)
+    time.sleep(0.0005 if outbox.submit(event) else 0.002)
     i += 1
 """
 
 
-def run_and_kill(path, ear, count):
-    """What a subscriber heard of a process that was killed after it had heard so many events."""
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(path)], stdout=subprocess.PIPE, text=True)
-    one = ear(child.stdout.readline().strip())
-    heard = one.events(count)
-    child.kill()
-    child.wait()
-    child.stdout.close()
-    heard += one.events(1_000_000, seconds=0.3)  # what was on its way when the process died
-    one.close()
-    return heard
+class Victim:
+    """A device under load that is killed and started again."""
+
+    def __init__(self, path, port):
+        self.command = [sys.executable, "-c", CHILD, str(path), str(port)]
+
+    def live(self, seconds):
+        """From its start until it is killed, so many seconds after its first event may have come."""
+        child = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True)
+        assert child.stdout.readline() == "up\n"
+        time.sleep(seconds)
+        child.kill()
+        child.wait()
+        child.stdout.close()
+
+
+class Follower(threading.Thread):
+    """A client that stays over all deaths of the device."""
+
+    def __init__(self, endpoint):
+        super().__init__()
+        self.events = Subscriber(endpoint, since=1, timeout=0.5)
+        self.seen, self.stopping = [], threading.Event()
+
+    def run(self):
+        while not self.stopping.is_set():
+            self.seen += list(self.events)
+        self.events.close()
 
 
 def read_all(journal):
@@ -49,22 +75,58 @@ def read_all(journal):
     return kept
 
 
-def test_kill_9_while_publishing(tmp_path, ear):
-    path = tmp_path / "journal.sqlite"
-    seen = {}
-    for count in (100, 400, 700):
-        heard = run_and_kill(path, ear, count)
-        assert len(heard) >= count
-        for event in heard:
-            place = event["stream"], event["seq"]
-            assert event["durable"] is True
-            assert place not in seen
-            seen[place] = event["id"], event["log"]
+def kill_often(folder, port, times, seed):
+    """Kill, and compare what a plain listener and a following client had with what the journal has."""
+    chance = random.Random(seed)
+    path = folder / "journal.sqlite"
+    endpoint = f"tcp://127.0.0.1:{port}"
+    follower = Follower(endpoint)
+    follower.start()
+    victim = Victim(path, port)
+    try:
+        for _ in range(times):
+            victim.live(chance.uniform(0, 0.6))
+        journal = Journal(path, "hut")
+        kept = read_all(journal)
+        heads = {stream: journal.head(stream) for stream in ("mic", "hive")}
+        for stream, head in heads.items():
+            gap = Event(stream=stream, id="x", device="hut", epoch="e", type="gap", onset_sample=0, onset_s=0.0)
+            assert journal.append([gap])[0].seq > head  # no number is used again
+        journal.close()
+        victim.live(2.0)  # the follower catches up with all that it missed
+        end = time.monotonic() + 120
+        while time.monotonic() < end and any(
+            max((e.seq for e in follower.seen if e.stream == stream), default=0) < head
+            for stream, head in heads.items()
+        ):
+            victim.live(1.0)
+    finally:
+        follower.stopping.set()
+        follower.join()
+    return follower.seen, kept, path
+
+
+def check(seen, kept, path):
     journal = Journal(path, "hut")
-    kept = read_all(journal)
-    assert seen.items() <= kept.items()
-    for stream in ("mic", "hive"):
-        last = max(seq for name, seq in kept if name == stream)
-        gap = Event(stream=stream, id="x", device="hut", epoch="e", type="gap", onset_sample=0, onset_s=0.0)
-        assert journal.append([gap])[0].seq > last
+    now = read_all(journal)
     journal.close()
+    assert [e for e in seen if e.type == "lost"] == []
+    places = [(e.stream, e.seq) for e in seen]
+    assert len(set(places)) == len(places)  # exactly once
+    for stream in ("mic", "hive"):
+        numbers = [seq for name, seq in places if name == stream]
+        assert numbers == sorted(numbers)  # in order
+        last = numbers[-1]
+        assert numbers == [seq for name, seq in sorted(now) if name == stream and seq <= last]  # every one
+    assert all(now[e.stream, e.seq] == (e.id, e.log) for e in seen)  # what anyone saw is in the journal
+    assert kept.items() <= now.items()
+    assert len(kept) > 100
+
+
+def test_kill_9_at_random_moments(tmp_path, free_ports):
+    check(*kill_often(tmp_path, free_ports(), times=6, seed=7))
+
+
+@pytest.mark.long
+def test_kill_9_at_fifty_random_moments(tmp_path, free_ports):
+    check(*kill_often(tmp_path, free_ports(), times=50, seed=50))

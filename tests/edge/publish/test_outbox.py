@@ -11,8 +11,9 @@ import time
 import pytest
 
 from edge.blocks import Event
-from edge.publish.journal import LEASE, Journal, Reader
+from edge.publish.journal import LEASE, Journal
 from edge.publish.outbox import Outbox
+from edge.publish.reader import Reader
 from edge.publish.zeromq import Publisher
 
 LOOPBACK = "tcp://127.0.0.1:*"
@@ -193,7 +194,7 @@ def test_what_waits_for_the_journal_is_bounded_and_the_loss_is_told(path, impati
         with Writer(path):
             for i in range(1, 31):
                 outbox.submit(event(i))
-                gate.wait(i + 1)
+                gate.wait(i + 2)  # with the notice
         end = time.monotonic() + 10
         while [e.detail["journal"] for e in gate.events if e.type == "health"][
             -1

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from edge.blocks import Event
 from edge.errors import WireError
-from edge.publish.journal import Journal, Page
+from edge.publish.journal import Journal
+from edge.publish.reader import Page
 from edge.publish.replay import ReplayServer
 
 LOOPBACK = "tcp://127.0.0.1:*"

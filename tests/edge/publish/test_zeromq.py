@@ -5,7 +5,7 @@ import time
 
 import pytest
 import zmq
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.blocks import Event
@@ -57,9 +57,9 @@ def serve_till_heard(publisher, *ears):
 def serve_until(publisher, count):
     """Serve until so many different subscriptions are accepted."""
     end = time.monotonic() + 10
-    while len(publisher._accepted) != count and time.monotonic() < end:
+    while len(publisher._holders) != count and time.monotonic() < end:
         serve(publisher, 0.02)
-    assert len(publisher._accepted) == count
+    assert len(publisher._holders) == count
 
 
 def test_topic_of_an_event_and_of_a_heartbeat():
@@ -87,6 +87,7 @@ def test_slugs(text, expected):
     assert slug(text) == expected
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.text())
 def test_no_name_breaks_out_of_its_place_in_the_topic(device, stream, label):
     text = topic(event(label, stream, device))
@@ -109,7 +110,7 @@ def test_each_joiner_is_welcomed_before_any_event(publisher, ear):
         assert name == "wheatear.v1.hut.mic.heartbeat.-."
         assert (welcome["last_seq"], welcome["log"], welcome["stream"], welcome["device"]) == (last, "L", "mic", "hut")
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", welcome["utc"])
-        assert joiner.next()[1]["seq"] == last + 1
+        assert joiner.events(1)[0]["seq"] == last + 1
 
 
 def test_an_event_without_a_number_does_not_move_the_heartbeat(publisher, ear):
@@ -129,13 +130,14 @@ def test_topic_filters_work_for_those_who_want_them(publisher, ear):
 
 
 def test_subscriptions_that_are_too_long_or_too_many_are_ignored(publisher, ear):
-    flood = [ear(publisher.endpoint, b"x" * 256) for _ in range(3)]
+    address = publisher.endpoint.removeprefix("tcp://")
+    flood = [ear(f"tcp://127.0.0.{i}:0;{address}", b"x" * 256) for i in range(2, 7)]
     for i in range(MAX_SUBSCRIPTIONS + 50):
-        flood[i % 3].socket.setsockopt(zmq.SUBSCRIBE, b"flood.%d" % i)
+        flood[i % 5].socket.setsockopt(zmq.SUBSCRIBE, b"flood.%d" % i)
     serve_until(publisher, MAX_SUBSCRIPTIONS)
     serve(publisher, 0.2)
-    assert len(publisher._accepted) == MAX_SUBSCRIPTIONS
-    assert max(map(len, publisher._accepted)) < 256
+    assert len(publisher._holders) == MAX_SUBSCRIPTIONS
+    assert max(map(len, publisher._holders)) < 256
     for one in flood:
         one.close()
     serve_until(publisher, 0)
@@ -150,7 +152,7 @@ def test_one_leaving_does_not_unsubscribe_the_others(publisher, ear):
     serve_till_heard(publisher, first, second)
     first.close()
     serve(publisher, 0.3)
-    assert list(publisher._accepted.values()) == [1]
+    assert list(map(len, publisher._holders.values())) == [1]
     publisher.send(event())
     assert len(second.events(1)) == 1
 

@@ -87,9 +87,7 @@ def test_a_renumbered_card_stays_the_same_one(machine):
 def test_two_of_a_kind_are_told_apart_by_their_socket(machine):
     machine.plug(1, "Device", "0d8c:0014", "1-1.1")
     machine.plug(2, "Device_1", "0d8c:0014", "1-1.2")
-    with pytest.raises(
-        SourceError, match=r"there are 2 of them; .*1-1.1`, `mic:usb:0d8c:0014@1-1.2`"
-    ):
+    with pytest.raises(SourceError, match=r"there are 2 of them; .*1-1.1`, `mic:usb:0d8c:0014@1-1.2`"):
         find_card("usb:0d8c:0014", machine.cards())
     assert find_card("usb:0d8c:0014@1-1.2", machine.cards()).id == "Device_1"
 

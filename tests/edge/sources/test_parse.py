@@ -3,6 +3,7 @@
 import pytest
 
 from edge.errors import SourceError
+from edge.sources.alsa import AlsaSource
 from edge.sources.ffmpeg import FfmpegSource
 from edge.sources.microphone import MicrophoneSource
 from edge.sources.parse import kind_of, make_source, parse_start
@@ -36,7 +37,7 @@ def test_kinds(tmp_path, monkeypatch, text, expected):
 @pytest.mark.parametrize(
     ("text", "kind", "live"),
     [
-        (None, MicrophoneSource, True),
+        (None, AlsaSource, True),
         ("7", MicrophoneSource, True),
         ("gone.flac", SoundFileSource, False),
         ("https://x.org/a", FfmpegSource, True),

@@ -11,11 +11,13 @@ from training.augment.background import active_rms, add_background, stretch_of
 from training.augment.between_class import a_weighting, loudness, mix_by_ear, other_class, share
 from training.augment.clipping import overload
 from training.augment.device import Microphone, record, reverberate, room
+from training.augment.dropout import skip
 from training.augment.mixup import mix
 from training.augment.pitch import pitch
 from training.augment.same_label import allowed
 from training.augment.shift import shift
 from training.augment.stretch import stretch
+from training.augment.warp import draw, positions, read_at
 
 RATE = 16_000
 
@@ -166,6 +168,32 @@ def test_a_pitch_shift_moves_the_peak_and_keeps_the_length(semitones):
     assert db(out[4000:12_000]) == pytest.approx(db(sine(800)), abs=0.1)
 
 
+def test_a_skipped_piece_is_cut_out_and_the_rest_joined():
+    x = np.arange(10, dtype=np.float32)
+    assert skip(x, 3, 4).tolist() == [0, 1, 2, 7, 8, 9, 0, 1, 2, 7]
+    assert skip(x, 3, 0).tolist() == x.tolist()
+
+
+def test_a_warp_by_hand_and_by_one():
+    widths = np.array([4, 4, 4])
+    assert positions(8, widths, np.array([1.0, 1.0, 1.0])).tolist() == list(range(8))
+    assert positions(8, widths, np.array([2.0, 1.0, 1.0])).tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5]
+    assert positions(8, widths, np.array([0.5, 1.0, 1.0])).tolist() == [0, 2, 4, 5, 6, 7, 7, 7]
+
+
+def test_a_warp_is_monotone_covers_the_length_and_moves_a_tone_by_its_factor():
+    for seed in range(40):
+        at = positions(300, *draw(300, (10, 100), (0.9, 1.1), np.random.default_rng(seed)))
+        assert (np.diff(at) >= 0).all()
+        assert at[200] == pytest.approx(200, rel=0.12)
+        short = draw(300, (10, 20), (0.5, 0.5), np.random.default_rng(seed))
+        assert np.sum(short[0] * short[1]) >= 300
+    frames = np.zeros((4, 100), np.float32)
+    frames[:, 40] = 1.0
+    wide = read_at(frames, positions(100, np.array([100]), np.array([1.25])), axis=1)
+    assert np.argmax(wide, axis=1).tolist() == [50] * 4
+
+
 @pytest.mark.parametrize("over", [0.0, 6.0, 20.0])
 def test_an_overload_limits_the_peak_and_keeps_what_is_below(over):
     x = sine(440, level=0.5)
@@ -220,11 +248,11 @@ def test_card_18s_ways_of_mixing_by_hand(way, value, target):
 
 def test_mixup_draws_its_weights_from_the_beta_distribution():
     change = MIXING.build(MIXING.parse({"kind": "mixup", "alpha": 1.5}))
-    y = np.eye(4000, dtype=np.float32)
-    _, targets = change(np.zeros((4000, 1), np.float32), y, np.random.default_rng(0))
+    y = np.eye(1000, dtype=np.float32)
+    _, targets = change(np.zeros((1000, 1), np.float32), y, np.random.default_rng(0))
     weight = np.diag(targets)
     mixed = weight < 1  # where the permutation does not keep a recording in its place
-    assert np.var(weight[mixed]) == pytest.approx(1 / (4 * (2 * 1.5 + 1)), rel=0.06)
+    assert np.var(weight[mixed]) == pytest.approx(1 / (4 * (2 * 1.5 + 1)), rel=0.12)
 
 
 def test_what_is_not_taught_stays_so_in_a_mix():

@@ -116,7 +116,7 @@ def test_no_more_sound_at_once_than_may_and_one_class_stays_apart(material):
     most = []
     for overlap in (1, 2):
         composer = Composer(foreground, [background], settings(events=(6, 6), overlap=overlap))
-        scenes = [composer.scene(seed) for seed in range(12)]
+        scenes = [composer.scene(seed) for seed in range(6)]
         most.append(max(most_at_once(scene.strong()) for scene in scenes))
         for scene in scenes:
             for label in (0, 1):
@@ -277,6 +277,17 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path, material):
     layout(tmp_path, material[0])
     with pytest.raises(ConfigError, match=r"--out: expected a new or empty folder, got .*beds, which holds something"):
         written(tmp_path, tmp_path / "beds")
+
+
+def test_bad_files_are_left_out_and_counted_or_refused(tmp_path, material, caplog):
+    layout(tmp_path, material[0])
+    (tmp_path / "beds/2.wav").write_text("no sound")
+    with pytest.raises(ValueError, match=r"expected a sound file at .*2\.wav"):
+        written(tmp_path, tmp_path / "out")
+    for _ in composing.compose(composing.parse({**PLAN, "count": 1}), tmp_path, tmp_path / "out", skip_bad=True):
+        pass
+    assert "beds: left out 1 bad files; the first: expected a sound file at" in caplog.text
+    assert len(sets.load("composed", tmp_path / "out")) == 2
 
 
 def test_sets_become_one_by_the_names_of_their_classes(material):

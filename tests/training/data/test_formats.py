@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from edge.errors import ConfigError
-from training.data import sets
+from training.data import sets, splits
 from training.data.dataset import Dataset, Sound
-from training.data.formats import FORMATS, esc, fsdkaggle2018, urbansound8k
+from training.data.formats import FORMATS, esc, fsdkaggle2018, lab, urbansound8k
 
 REAL = Path(os.environ.get("WHEATEAR_DATA", "../shared/data"))
 
@@ -343,6 +343,51 @@ def test_audioset_names_a_row_that_is_no_segment(audioset, line, message):
     (audioset / "eval_segments.csv").write_text(f"{line}\n")
     with pytest.raises(ValueError, match=message):
         load(audioset, kind="audioset")
+
+
+def test_bird_audio_detection_leaves_a_data_set_out(tmp_path, tone):
+    (tmp_path / "ff_metadata.csv").write_text("itemid,datasetid,hasbird\n1,ff1010bird,1\n2,ff1010bird,0\n")
+    (tmp_path / "chern.csv").write_text("itemid,datasetid,hasbird\nx-1,chernobyl,\n")
+    (tmp_path / "other.csv").write_text("something,else\n1,2\n")
+    tone(tmp_path / "wav/1.wav")
+    dataset = load(tmp_path, kind="birdaudio")
+    assert [(i.name, i.weak, i.split) for i in dataset.items] == [
+        ("chernobyl/x-1", None, "chernobyl"), ("ff1010bird/1", (0,), "ff1010bird"), ("ff1010bird/2", (), "ff1010bird"),
+    ]  # fmt: skip
+    assert dataset.items[1].path == tmp_path / "wav/1.wav"
+    parts = splits.by_split(dataset, train=["ff1010bird"], test=["chernobyl"])
+    assert (len(parts.train), len(parts.test)) == (2, 1)
+    assert len(load(tmp_path, kind="birdaudio", datasets=["ff1010bird"])) == 2
+    (tmp_path / "chern.csv").write_text("itemid,datasetid,hasbird\nx-1,chernobyl,yes\n")
+    with pytest.raises(ValueError, match=r"chern\.csv:2: expected 1, 0 or nothing in hasbird, got 'yes'"):
+        load(tmp_path, kind="birdaudio")
+
+
+def test_lab_files_tell_times_and_hives(tmp_path, tone):
+    names = {"Hive1_12_06": "Hive1", "CF003 - Active - Day": "CF003", "swarming": ""}
+    for name in names:
+        tone(tmp_path / f"{name}.wav")
+        (tmp_path / f"{name}.lab").write_text(f"{name}\n0\t12.5\tbee\n12.5\t20\tnobee\n.\n")
+    dataset = load(tmp_path, kind="lab")
+    assert {item.path.stem: item.group for item in dataset.items} == names
+    assert dataset.items[0].strong == (Sound(0, 0.0, 12.5), Sound(1, 12.5, 20.0))
+    lab.write(tmp_path / "swarming.lab", dataset.items[0].strong, dataset.labels)
+    assert (tmp_path / "swarming.lab").read_text() == "swarming\n0\t12.5\tbee\n12.5\t20\tnobee\n.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\n0 1 bee\n.\n", r"a\.lab:2: expected start, end and label with tabs between them, got '0 1 bee'"),
+        ("a\n0\t1\twasp\n.\n", r"a\.lab:2: expected labels of bee, nobee, got 'wasp'"),
+        ("a\n2\t1\tbee\n.\n", r"a\.lab:2: expected 0 <= onset < offset"),
+    ],
+)
+def test_a_wrong_line_of_a_lab_file_is_named(tmp_path, tone, text, message):
+    tone(tmp_path / "a.wav")
+    (tmp_path / "a.lab").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path, kind="lab")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "folders"])

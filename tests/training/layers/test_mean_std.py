@@ -14,7 +14,7 @@ from training.layers.streaming import Identity
 
 def head(size: int = 5, classes: int = 3, window: int = 6) -> MeanStdHead:
     torch.manual_seed(0)
-    return MeanStdHead(nn.Linear(size, classes), nn.Linear(2 * size, classes), window)
+    return MeanStdHead(nn.Linear(size, classes), nn.Linear(2 * size, classes), window).eval()
 
 
 def test_clip_scores_are_those_of_numpy_over_the_last_frames():
@@ -26,6 +26,13 @@ def test_clip_scores_are_those_of_numpy_over_the_last_frames():
         np.testing.assert_allclose(layer(x).clip[0, last].detach(), 1 / (1 + np.exp(-logits)), atol=1e-5)
 
 
+def test_training_pools_the_last_window_alone_and_the_same():
+    layer, x = head(), torch.randn(2, 5, 10, 1, generator=torch.Generator().manual_seed(1))
+    trained, whole = layer.train()(x), layer.eval()(x)
+    torch.testing.assert_close(trained.clip, whole.clip[:, -1:])
+    torch.testing.assert_close(trained.frame, whole.frame)
+
+
 def test_two_sounds_of_one_mean_are_told_apart_by_their_swell():
     layer = head(size=1, classes=1, window=8)
     nn.init.constant_(layer.classify.weight, 1.0)
@@ -35,7 +42,7 @@ def test_two_sounds_of_one_mean_are_told_apart_by_their_swell():
 
 
 def test_streamed_scores_are_those_of_the_whole_clip():
-    network = Network(Identity(), head(size=1), 1)
+    network = Network(Identity(), head(size=1), 1).eval()
     network.bind()
     x = torch.randn(2, 20, 1, generator=torch.Generator().manual_seed(2))
     whole, (parts, _) = network(x), stream(network, x, 3)

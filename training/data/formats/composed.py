@@ -15,7 +15,6 @@ import msgspec
 from training.data import annotations, tables
 from training.data.dataset import Dataset, Item, Sound
 from training.data.formats.registry import FORMATS
-from training.data.formats.table import timed
 from training.registry import Settings
 
 
@@ -71,7 +70,7 @@ def load(settings: ComposedSettings, folder: Path) -> Dataset:
             raise ValueError(f"{row.where}: expected a scene of scenes.json, got {row['filename']!r}")
         sounds[row["filename"]] += [sound] if sound else []
     items = tuple(
-        timed(Item(scene.file, folder / scene.file, fold=scene.fold, split=scene.split), sounds[scene.file])
+        annotations.timed(Item(scene.file, folder / scene.file, fold=scene.fold, split=scene.split), sounds[scene.file])
         for scene in said.scenes
     )
     dataset = Dataset(folder.name, said.labels, items, licence=said.licence, attribution=said.attribution)

@@ -141,17 +141,7 @@ def _strong(folder: Path, part: Section, rows: list[tables.Row], labels: tuple[s
     for row in rows:
         sound = annotations.sound_of(row, labels)
         sounds.setdefault(row["filename"], []).extend([sound] if sound else [])
-    return [
-        _item(
-            folder,
-            part,
-            name,
-            weak=annotations.weak_of(some),
-            strong=annotations.by_onset(some),
-            order=annotations.order_of(some),
-        )
-        for name, some in sounds.items()
-    ]
+    return [annotations.timed(_item(folder, part, name), some) for name, some in sounds.items()]
 
 
 def _item(
@@ -160,7 +150,6 @@ def _item(
     name: str,
     *,
     weak: tuple[int, ...] | None = None,
-    strong: tuple[annotations.Sound, ...] | None = None,
     order: tuple[int, ...] | None = None,
 ) -> Item:
     """One recording; those cut from one YouTube video are a group."""
@@ -170,7 +159,6 @@ def _item(
         path.relative_to(folder).as_posix(),
         path,
         weak=weak,
-        strong=strong,
         order=order,
         split=part.split,
         group=video[1] if video else "",

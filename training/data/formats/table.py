@@ -10,7 +10,6 @@ strong.tsv                                        recordings that stand there
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -150,7 +149,7 @@ def _by_sound(
         items.setdefault(item.name, item)
         sound = annotations.sound_of(row, labels, columns) if any(name in labels for name in names) else None
         sounds.setdefault(item.name, []).extend([sound] if sound else [])
-    return [timed(item, sounds[name]) for name, item in items.items()]
+    return [annotations.timed(item, sounds[name]) for name, item in items.items()]
 
 
 def _with_events(items: Sequence[Item], path: Path, labels: Sequence[str]) -> list[Item]:
@@ -162,14 +161,4 @@ def _with_events(items: Sequence[Item], path: Path, labels: Sequence[str]) -> li
             raise ValueError(f"{row.where}: expected a recording of the set's table, got {row['filename']!r}")
         sound = annotations.sound_of(row, labels)
         sounds.setdefault(row["filename"], []).extend([sound] if sound else [])
-    return [timed(item, sounds[item.name]) if item.name in sounds else item for item in items]
-
-
-def timed(item: Item, sounds: Sequence[Sound]) -> Item:
-    """Return the recording with times, and what follows from them."""
-    return replace(
-        item,
-        weak=annotations.weak_of(sounds),
-        strong=annotations.by_onset(sounds),
-        order=annotations.order_of(sounds),
-    )
+    return [annotations.timed(item, sounds[item.name]) if item.name in sounds else item for item in items]
