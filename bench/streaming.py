@@ -8,10 +8,11 @@ carried state    |-hop-|-hop-|-hop-| …              computes every frame once
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from edge.inference.engine import Engine
 from edge.inference.litert import import_interpreter
 from edge.inference.model import Model
 from edge.inference.runtimes import open_engine
-from export import onnx, quantize, tflite
-from export.step import Graph, Step, Window, stream
+from export import precision, tflite
+from export.package import FORMATS
+from export.step import Graph, Step, Streamed, Window, stream
 from training import run as runs
 from training.layers.examples import NETWORKS, build
 from training.layers.network import Network
@@ -37,8 +39,8 @@ from training.layers.streaming import Clock
 from training.metrics.clips import clip_score
 from training.run import Run
 
-WINDOWS = {"1 s window, every 100 ms": (50, 5), "10 s window, every 0.5 s": (500, 25)}  # frames of 20 ms
-FRAME = 0.02  # seconds
+WINDOWS = {"1 s window, every 100 ms": (1.0, 0.1), "10 s window, every 0.5 s": (10.0, 0.5)}  # seconds
+SHORT = 0.04  # seconds of sound that one step should hear, if the network's strides allow it
 FAST = 10  # percentile: a busy machine interrupts long calls more often than short ones, which would flatter the state
 ENGINES = (  # runtime, precision, its own call alone
     ("tflite", "float32", True),
@@ -85,7 +87,7 @@ def run(trained: Path, model: Path, fold_runs: Sequence[Path], data: Path, round
         "exact": exactness(),
         "sliding": sliding(loaded, frames, rounds),
         "step": one_step(model, np.concatenate(frames), rounds),
-        "memory_mb": {precision: memory(model, precision) for precision in ("float32", "int8")},
+        "memory_mb": {kind: memory(model, kind) for kind in ("float32", "int8")},
         "folds": [fold(folder, data) for folder in fold_runs],
         "sizes": sizes(model),
     }
@@ -120,20 +122,28 @@ def exactness(frames: int = 72) -> dict[str, Any]:
 
 
 def sliding(trained: Run, frames: Sequence[Float32], rounds: int) -> list[dict[str, Any]]:
-    """Cost per second of sound: a window that slides, and carried state in steps of the same hop and of two frames."""
-    long, rows = np.concatenate(frames), []
+    """Cost per second of sound: a window that slides, and carried state in steps of the same hop and of the shortest.
+
+    Where strides do not divide the hop, the steps are the next shorter ones: never later than the window, and dearer.
+    """
+    spec, long, rows = trained.recipe.frontend, np.concatenate(frames), []
+    second, least = spec.rate / spec.hop, Step(trained.model).chunk
+    kinds, small = precision.choose(Step(trained.model), [np.ascontiguousarray(x) for x in frames[: precision.HEARD]])
     with tempfile.TemporaryDirectory() as folder:
         for title, (length, hop) in WINDOWS.items():
-            graphs = {"window": Window(trained.model, length), "state": Step(trained.model, hop)}
-            graphs["two frames"] = Step(trained.model, 2)
-            for engine, precision, alone in ENGINES:
-                files = {name: _written(g, engine, precision, Path(folder), long) for name, g in graphs.items()}
-                contenders = [
-                    _contender(name, graph, engine, files[name], long, alone, hop if name == "window" else graph.chunk)
-                    for name, graph in graphs.items()
-                ]
+            window, heard = round(length * second), round(hop * second)
+            sizes = {"state": max(1, heard // least) * least, "short": math.ceil(SHORT * second / least) * least}
+            for engine, kind, alone in ENGINES:
+                model = small if kind == "int8" else trained.model
+                graphs: dict[str, Graph] = {"window": Window(model, window)}
+                graphs |= {name: Step(model, size) for name, size in sizes.items()}
+                contenders = []
+                for name, graph in graphs.items():
+                    path = _written(graph, engine, kind, Path(folder), long, kinds)
+                    seconds = (heard if name == "window" else graph.chunk) / second
+                    contenders.append(_contender(name, graph, engine, path, long, alone, seconds))
                 times = measure.back_to_back(contenders, rounds)
-                rows.append(_row(title, f"{engine} {precision}{', network alone' * alone}", length / hop, times))
+                rows.append(_row(title, f"{engine} {kind}{', network alone' * alone}", length / hop, times))
     return rows
 
 
@@ -144,40 +154,44 @@ def _row(title: str, runtime: str, ideal: float, times: dict[str, Timing]) -> di
         "ideal": ideal,
         "us_per_second": {name: timing.percentile(FAST) * 1e6 for name, timing in times.items()},
         "ratio_same_hop": times["window"].ratio(times["state"], FAST),
-        "ratio_two_frames": times["window"].ratio(times["two frames"], FAST),
+        "ratio_short": times["window"].ratio(times["short"], FAST),
         "warning": measure.warning(list(times.values())),
     }
 
 
 def one_step(folder: Path, frames: Float32, rounds: int) -> dict[str, Any]:
-    """One step of the deployed model, 40 ms of sound: the network alone, through the engine, and with states copied."""
+    """40 ms of sound through the deployed model: the network alone, through the engine, and as the daemon runs it."""
     contenders = []
-    for precision in ("int8", "float32"):
-        model = Model.load(folder, "tflite", precision)
+    for kind in ("int8", "float32"):
+        model = Model.load(folder, "tflite", kind)
+        stream, spec = model.card.stream, model.card.frontend
         graph = model.stream(frames[-1]).graph
-        path = folder / _file(folder, "tflite", precision)
-        chunks = [frames[i : i + 2] for i in range(0, 2000, 2)]
-        contenders.append(Contender(f"{precision}, as the daemon", _through(graph), chunks))
+        path = folder / _file(folder, "tflite", kind)
+        chunks = [frames[i : i + stream.chunk] for i in range(0, min(2000, len(frames) - stream.chunk), stream.chunk)]
+        units = stream.chunk * spec.hop / spec.rate / SHORT
+        contenders.append(Contender(f"{kind}, as the daemon", _through(graph), chunks, units))
         engine = open_engine("tflite", path)
-        engine.carry({state.input: state.output for state in model.card.stream.states})
+        engine.carry({state.input: state.output for state in stream.states})
         feeds = dict(graph.feeds)
-        contenders.append(Contender(f"{precision}, through the engine", lambda _, e=engine, f=feeds: e.run(f), chunks))
+        contenders.append(
+            Contender(f"{kind}, through the engine", lambda _, e=engine, f=feeds: e.run(f), chunks, units)
+        )
         interpreter = import_interpreter()(model_path=str(path), num_threads=1)
         interpreter.allocate_tensors()
-        contenders.append(Contender(f"{precision}, network alone", lambda _, i=interpreter: i.invoke(), chunks))
+        contenders.append(Contender(f"{kind}, network alone", lambda _, i=interpreter: i.invoke(), chunks, units))
     times = measure.back_to_back(contenders, rounds)
     best = times["int8, as the daemon"]
     return {
         "us": {name: {"p50": t.p50 * 1e6, "p99": t.p99 * 1e6} for name, t in times.items()},
-        "share_of_silero": best.p50 / 0.04 / SILERO,
+        "share_of_silero": best.p50 / SHORT / SILERO,
         "warning": measure.warning(list(times.values())),
     }
 
 
-def memory(folder: Path, precision: str) -> float:
+def memory(folder: Path, kind: str) -> float:
     """Resident memory, MB, of a process that imports numpy, LiteRT and `edge.inference` and runs the model."""
     done = subprocess.run(
-        [sys.executable, "-c", RSS, str(folder.resolve()), precision], capture_output=True, text=True, check=True
+        [sys.executable, "-c", RSS, str(folder.resolve()), kind], capture_output=True, text=True, check=True
     )
     return round(int(done.stdout) / 1024, 1)
 
@@ -185,21 +199,25 @@ def memory(folder: Path, precision: str) -> float:
 def fold(folder: Path, data: Path) -> dict[str, Any]:
     """Int8 against float on the fold that a run never saw: clips right, and sizes, of the TFLite files."""
     trained = runs.read(folder)
-    step, spec = Step(trained.model, 2), trained.recipe.frontend
+    step, spec = Step(trained.model), trained.recipe.frontend
     front_end = FrontEnd(spec)
     heard = [front_end.transform(samples) for samples in trained.samples(data)[::5]]
-    test = trained.part(data, "test").items
+    kinds, small = precision.choose(step, heard[:: max(1, len(heard) // precision.HEARD)])
+    test = [(front_end.transform(item.samples(spec.rate)), item.weak) for item in trained.part(data, "test").items]
     right, bytes_of = {}, {}
     with tempfile.TemporaryDirectory() as place:
-        for precision in ("float32", "int8"):
-            path = _written(step, "tflite", precision, Path(place), np.concatenate(heard))
+        for kind in ("float32", "int8"):
+            graph = Step(small) if kind == "int8" else step
+            path = _written(graph, "tflite", kind, Path(place), np.concatenate(heard), kinds)
             runner = tflite.runner(path)
-            scores = [stream(runner, step, front_end.transform(item.samples(spec.rate))).scores for item in test]
-            right[precision] = sum(
-                int(np.argmax(clip_score(s))) in item.weak for s, item in zip(scores, test, strict=True)
-            )
-            bytes_of[precision] = path.stat().st_size
+            right[kind] = sum(_heard(stream(runner, graph, frames)) in labels for frames, labels in test)
+            bytes_of[kind] = path.stat().st_size
     return {"fold": trained.splits["held_out"], "clips": len(test), "right": right, "bytes": bytes_of}
+
+
+def _heard(found: Streamed) -> int:
+    """The class of a clip: by the network's own clip scores where it has them, else by its frames."""
+    return int(np.argmax(clip_score(found.scores) if found.clip is None else found.clip[-1]))
 
 
 def sizes(folder: Path) -> dict[str, int]:
@@ -237,7 +255,7 @@ def document(results: dict[str, Any]) -> str:
         ),
     ]
     table = report.markdown(
-        ("window", "runtime", "window µs", "state µs", "ratio", "40 ms steps µs", "ratio", "ideal"),
+        ("window", "runtime", "window µs", "state µs", "ratio", "shortest steps µs", "ratio", "ideal"),
         [_cells(row) for row in results["sliding"]],
     )
     machine = results["machine"]
@@ -270,33 +288,37 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{cost['window']:.0f}",
         f"{cost['state']:.0f}",
         f"{row['ratio_same_hop']:.1f}",
-        f"{cost['two frames']:.0f}",
-        f"{row['ratio_two_frames']:.1f}",
+        f"{cost['short']:.0f}",
+        f"{row['ratio_short']:.1f}",
         f"{row['ideal']:.0f}",
     )
 
 
-def _written(graph: Graph, engine: str, precision: str, folder: Path, frames: Float32) -> Path:
+def _written(
+    graph: Graph, engine: str, kind: str, folder: Path, frames: Float32, kinds: Mapping[str, precision.Kind]
+) -> Path:
     """The file of a graph, written and calibrated once."""
-    write, convert = {"onnx": (onnx.write, quantize.onnx), "tflite": (tflite.write, quantize.tflite)}[engine]
-    path = folder / f"{type(graph).__name__}{graph.chunk}.{engine}"
-    if not path.exists():
-        write(graph, path)
-    small = path.with_suffix(f".int8.{engine}")
-    if precision == "int8" and not small.exists():
+    write, run, convert = FORMATS[engine]
+    path = folder / f"{type(graph).__name__}{graph.chunk}.{kind}.{engine}"
+    if path.exists():
+        return path
+    write(graph, path)
+    if kind == "int8":
         if isinstance(graph, Step):
-            feeds = stream(graph.run, graph, frames[:2000], 11).feeds
+            feeds = stream(run(path), graph, frames[: 200 * graph.chunk], 3).feeds
         else:
             feeds = [graph.feeds(item, {}) for item in _items(graph, frames)[:40]]
-        convert(path, small, feeds)
-    return small if precision == "int8" else path
+        convert(path, path, feeds, kinds)
+    return path
 
 
 def _items(graph: Graph, frames: Float32) -> list[Float32]:
     return [frames[i : i + graph.chunk] for i in range(0, min(len(frames) - graph.chunk, 2000), max(graph.chunk, 25))]
 
 
-def _contender(name: str, graph: Graph, engine: str, path: Path, frames: Float32, alone: bool, heard: int) -> Contender:
+def _contender(
+    name: str, graph: Graph, engine: str, path: Path, frames: Float32, alone: bool, seconds: float
+) -> Contender:
     """What runs a graph, states carried; or the runtime's own call and nothing around it."""
     if alone:
         interpreter = import_interpreter()(model_path=str(path), num_threads=1)
@@ -304,7 +326,7 @@ def _contender(name: str, graph: Graph, engine: str, path: Path, frames: Float32
         work: Callable[[Any], object] = lambda _: interpreter.invoke()  # noqa: E731 - of one argument, as items need
     else:
         work = _carried(graph, open_engine(engine, path))
-    return Contender(name, work, _items(graph, frames), heard * FRAME)
+    return Contender(name, work, _items(graph, frames), seconds)
 
 
 def _carried(graph: Graph, engine: Engine) -> Callable[[Any], object]:
@@ -326,8 +348,8 @@ def _through(graph: Any) -> Callable[[Any], object]:
     return work
 
 
-def _file(folder: Path, engine: str, precision: str) -> str:
-    return next(f.name for f in store.load_card(folder).files if (f.engine, f.precision) == (engine, precision))
+def _file(folder: Path, engine: str, kind: str) -> str:
+    return next(f.name for f in store.load_card(folder).files if (f.engine, f.precision) == (engine, kind))
 
 
 def _unmasked(network: Network, x: torch.Tensor, truth: torch.Tensor) -> float:

@@ -44,7 +44,6 @@ FUNCTIONS: dict[str, tuple[int, int, Any]] = {
     "hard_swish": (Operator.HARD_SWISH, Options.HardSwishOptions, schema.HardSwishOptionsT),
     "sigmoid": (Operator.LOGISTIC, Options.NONE, None),
     "tanh": (Operator.TANH, Options.NONE, None),
-    "sqrt": (Operator.SQRT, Options.NONE, None),
     "exp": (Operator.EXP, Options.ExpOptions, schema.ExpOptionsT),
 }
 
@@ -297,9 +296,24 @@ class Writer:
         return self._operator(code, [a, b], shape, kind, options, name, dtype or self.dtype(a))
 
 
+class _Sharing(flatbuffers.Builder):
+    """Writes equal vectors once: zero points of channels, which are all zero, take 8 bytes each."""
+
+    def __init__(self) -> None:
+        super().__init__(1 << 20)
+        self._written: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x: npt.NDArray[Any]) -> int:  # noqa: N802 - the base's name
+        """Offset of a vector with these numbers."""
+        key = (x.dtype.str, x.tobytes())
+        if key not in self._written:
+            self._written[key] = super().CreateNumpyVector(x)
+        return self._written[key]
+
+
 def pack(model: Any) -> bytes:
     """Bytes of a model."""
-    builder = flatbuffers.Builder(1 << 20)
+    builder = _Sharing()
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 

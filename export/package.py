@@ -67,8 +67,8 @@ def package(
     loaded = run.samples(data)
     writer = _writer(run, window, loaded, report)
     files, proofs = [], {}
-    feeds = writer.calibration() if int8 else []
     kinds, rounded = writer.kinds() if int8 else ({}, writer.graph)
+    feeds: list[Tensors] = []
     for kind in formats:
         write, runner, to_int8 = FORMATS[kind]
         path = folder / f"model.{kind}"
@@ -76,6 +76,7 @@ def package(
         proofs[path.name] = writer.prove(path.name, runner(path))
         files.append(_file(path, kind, "float32"))
         if int8:
+            feeds = feeds or writer.calibration(runner(path))
             small = folder / f"model.int8.{kind}"
             write(rounded, small)
             to_int8(small, small, feeds, kinds)
@@ -154,11 +155,11 @@ class _Steps:
         """What the convolutions of int8 files compute in, and the network with their weights."""
         return _chosen(self.graph, self._recordings, self._report)
 
-    def calibration(self) -> list[Tensors]:
+    def calibration(self, run: StepFunction) -> list[Tensors]:
         """Inputs of some steps of streamed clips: real features with the states that they lead to."""
         chosen = self._clips[3 :: max(1, len(self._clips) // CALIBRATION_CLIPS)]
         clips = [self._front_end.transform(clip) for clip in chosen]
-        return [feed for frames in clips for feed in stream(self.graph.run, self.graph, frames, EVERY).feeds]
+        return [feed for frames in clips for feed in stream(run, self.graph, frames, EVERY).feeds]
 
     def deployed(self, folder: Path, card: Card) -> dict[str, object]:
         """Compare every float file through the device's scorer, over a gap."""
@@ -244,7 +245,7 @@ class _Windows:
         """What the convolutions of int8 files compute in, and the network with their weights."""
         return _chosen(self.graph, [frames[: self.graph.chunk] for frames in self._recordings], self._report)
 
-    def calibration(self) -> list[Tensors]:
+    def calibration(self, run: StepFunction) -> list[Tensors]:  # noqa: ARG002 - as for steps
         """Windows of clips."""
         chosen = self._recordings[:: max(1, len(self._recordings) // CALIBRATION_CLIPS)]
         return [self.graph.feeds(frames[: self.graph.chunk], {}) for frames in chosen]

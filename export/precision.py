@@ -26,8 +26,8 @@ from export.step import Float32, Graph
 from training.layers.conv import Conv
 
 Kind = Literal["float32", "weights", "int8"]
-FLOAT_SHARE = 0.03  # of the weights, at most, that stay float32
-BUDGET = 6e-4  # mean error of the scores that all rounding together may cause
+FLOAT_SHARE = 0.025  # of the weights, at most, that stay float32
+BUDGET = 3.5e-4  # mean error of the scores that all rounding together may cause
 HEARD = 8  # recordings to measure on
 
 

@@ -104,7 +104,7 @@ def tflite(source: Path, target: Path, feeds: Sequence[Tensors], kinds: Mapping[
                 quantizer.add_weight_only_config(f"^{name};?$", operator, num_bits=8)
         computed = "int8" in kinds.values()
         quantizer.quantize(_extremes(source, feeds) if computed else None).export_model(str(target), overwrite=True)
-    target.write_bytes(_repair_signature(target.read_bytes()))
+    target.write_bytes(_finished(target.read_bytes()))
     target.chmod(source.stat().st_mode)  # the quantiser makes it executable
 
 
@@ -195,14 +195,19 @@ def _extremes(source: Path, feeds: Sequence[Tensors]) -> dict[str, dict[str, np.
     }
 
 
-def _repair_signature(data: bytes) -> bytes:
-    """Point signature outputs at the graph's outputs again, where the quantiser put a conversion between them."""
+def _finished(data: bytes) -> bytes:
+    """Point signature outputs at the graph's outputs again, where the quantiser put a conversion between them.
+
+    Tensors inside lose their names, which only the quantiser asked for.
+    """
     model = flatbuffer.unpack(data)
     graph = model.subgraphs[0]
     for output in model.signatureDefs[0].outputs:
         if output.tensorIndex not in graph.outputs:
             stem = graph.tensors[output.tensorIndex].name
             output.tensorIndex = next(int(i) for i in graph.outputs if graph.tensors[i].name.startswith(stem + b"_"))
+    for i in set(range(len(graph.tensors))) - set(map(int, (*graph.inputs, *graph.outputs))):
+        graph.tensors[i].name = b""
     return flatbuffer.pack(model)
 
 

@@ -30,8 +30,7 @@ def write(graph: Graph, path: Path) -> None:
     scores, clip = head(translator, graph.head, embedding)
     outputs = {"scores": _rows(w, scores, "scores")}
     if clip is not None:
-        last = clip if isinstance(graph, Step) else translator.cut(clip, w.shape(clip)[1] - 1, 1)
-        outputs["clip"] = _rows(w, last, "clip") if isinstance(graph, Step) else _row(w, last, "clip")
+        outputs["clip"] = _rows(w, clip, "clip") if isinstance(graph, Step) else _row(w, clip, "clip")
     outputs["embedding"] = _rows(w, embedding, "embedding")
     w.save(path, outputs | {f"next.{name}": translator.after[name] for name in graph.shapes})
 

@@ -31,7 +31,7 @@ Terms = Callable[[Writer, Any, int], tuple[int, int]]
 
 
 def head(t: Translator, layer: Head, x: int) -> tuple[int, int | None]:
-    """Write a head and return frame scores and clip scores ``[1, T, 1, C]``.
+    """Write a head; return frame scores and clip scores ``[1, T, 1, C]``, of a whole window those of its last frame.
 
     Raises
     ------
@@ -51,11 +51,13 @@ def head(t: Translator, layer: Head, x: int) -> tuple[int, int | None]:
 
 
 def _seen(t: Translator, layer: PoolingHead, ring: int) -> int:
-    """The ring before the new frames."""
+    """The ring before the new frames; of a whole window, what its last frame pools."""
+    if not t.streaming:
+        count, missing = t.writer.shape(ring)[1], max(0, layer.window - t.writer.shape(ring)[1])
+        heard = t.cut(ring, count - layer.window + missing, layer.window - missing)
+        return t.writer.pad(heard, [(0, 0), (missing, 0), (0, 0), (0, 0)]) if missing else heard
     if layer.window == 1:
         return ring
-    if not t.streaming:
-        return t.writer.pad(ring, [(0, 0), (layer.window - 1, 0), (0, 0), (0, 0)])
     entering = t.masked(ring, layer.timeline, 0, begin=True, end=False) if layer.clocked else ring
     return t.remember(layer.path, entering, layer.window - 1)
 

@@ -125,6 +125,98 @@ def test_onnx_custom_operators_are_refused(tmp_path):
         OnnxEngine(tmp_path / "m.onnx")
 
 
+def leaky(make, folder, name):
+    """state ← state / 2 + x, y = sigmoid(state)."""
+    if name == "onnx":
+        return make.onnx(
+            folder / "m.onnx",
+            {"x": (np.float32, [1, 3]), "s": (np.float32, [1, 3])},
+            {"y": (np.float32, [1, 3]), "t": (np.float32, [1, 3])},
+            [("Mul", ["s", "half"], ["f"]), ("Add", ["f", "x"], ["t"]), ("Sigmoid", ["t"], ["y"])],
+            {"half": np.float32(0.5)},
+        )
+    tensors = {n: ("float32", [1, 3], None, 0, 0) for n in ("x", "s", "f", "t", "y")}
+    tensors["half"] = ("float32", [1, 3], [0.5] * 3, 0, 0)
+    ops = [("MUL", ["s", "half"], ["f"]), ("ADD", ["f", "x"], ["t"]), ("LOGISTIC", ["t"], ["y"])]
+    return make.tflite(folder / "m.tflite", tensors, ops, {"x": "x", "s": "s"}, {"y": "y", "t": "t"})
+
+
+@pytest.mark.parametrize("name", ["onnx", "tflite"])
+def test_a_carried_input_gets_what_its_output_gave(make, tmp_path, name):
+    engine = open_engine(name, leaky(make, tmp_path, name))
+    engine.carry({"s": "t"})
+    state, xs = np.zeros((1, 3), np.float32), [random((1, 3), seed) for seed in range(9)]
+    for i, x in enumerate(xs):
+        np.testing.assert_allclose(engine.carried["s"], state, atol=1e-6)
+        got = engine.run({"x": x})
+        state = state / 2 + x
+        np.testing.assert_allclose(got["y"], 1 / (1 + np.exp(-state)), atol=1e-6)
+        if i == 4:  # whoever takes over puts a state of its own in
+            state = random((1, 3), 77)
+            engine.carried["s"][...] = state
+    engine.carry({"s": "t"})
+    assert not engine.carried["s"].any()
+    with pytest.raises(EngineError, match="expected a value for input 'x', got none"):
+        engine.run({})
+
+
+@pytest.mark.parametrize("name", ["onnx", "tflite"])
+def test_what_cannot_be_carried_is_refused(make, tmp_path, name):
+    engine = open_engine(name, leaky(make, tmp_path, name))
+    with pytest.raises(EngineError, match="expected an input `s` and an output `u` to carry, got none"):
+        engine.carry({"s": "u"})
+    with pytest.raises(EngineError, match="an output of its own"):
+        engine.carry({"s": "t", "x": "t"})
+    other = open_engine(name, {"onnx": make.window_onnx, "tflite": make.window_tflite}[name](tmp_path / f"w.{name}"))
+    with pytest.raises(EngineError, match=r"expected `y` as `x` is, float32\[1, 4, 3\], got float32\[1, 2\]"):
+        other.carry({"x": "y"})
+
+
+def test_a_quantised_state_is_carried_in_its_own_numbers(make, tmp_path):
+    path = make.tflite(
+        tmp_path / "m.tflite",
+        {
+            "s": ("int8", [1, 2], None, 0.1, 0),
+            "f": ("float32", [1, 2], None, 0, 0),
+            "t": ("int8", [1, 2], None, 0.2, 5),
+        },
+        [("DEQUANTIZE", ["s"], ["f"]), ("QUANTIZE", ["f"], ["t"])],
+        {"s": "s"},
+        {"t": "t"},
+    )
+    engine = LiteRtEngine(path)
+    engine.carry({"s": "t"})
+    engine.carried["s"][...] = [[1.0, -0.6]]
+    engine.run({})
+    np.testing.assert_allclose(engine.carried["s"], [[1.0, -0.6]], atol=1e-6)
+
+
+def test_copies_are_joined_where_both_sides_lie_one_behind_another():
+    memory = np.arange(24, dtype=np.float32)
+    inputs, outputs = memory[:8], memory[12:20]
+    (move,) = litert.merged([(inputs[:4], outputs[:4]), (inputs[4:], outputs[4:])])
+    move[0][...] = move[1]
+    assert memory[:8].tolist() == list(range(12, 20))
+    assert len(litert.merged([(inputs[:4], outputs[4:]), (inputs[4:], outputs[:4])])) == 2
+
+
+def test_states_that_move_on_to_one_another_are_copied_at_once():
+    a, b, c = memory = np.array([[1.0] * 4, [2.0] * 4, [3.0] * 4], np.float32)
+    for target, source in litert.merged([(a, b), (b, c)]):
+        target[...] = source
+    assert memory[:, 0].tolist() == [2, 3, 3]
+
+
+def test_memory_that_a_graph_moves_is_found_again(make, tmp_path):
+    engine = LiteRtEngine(leaky(make, tmp_path, "tflite"))
+    engine.carry({"s": "t"})
+    engine.run({"x": np.ones((1, 3), np.float32)})
+    engine._probe = np.zeros(1, np.float32)  # as if the tensors had been elsewhere in the run before
+    engine.run({"x": np.ones((1, 3), np.float32)})
+    assert np.may_share_memory(engine._probe, engine._anywhere())
+    np.testing.assert_allclose(engine.carried["s"], 1.5)
+
+
 def test_open_axes_take_the_hint_and_unknown_outputs_are_learnt(make, tmp_path):
     path = make.onnx(
         tmp_path / "m.onnx", {"x": (np.float32, ["B", "T"])}, {"y": (np.float32, ["B", "T"])}, [("Neg", ["x"], ["y"])]
