@@ -49,7 +49,7 @@ class _Port:
             self.memory = None
             return
         place = (ctypes.c_char * given.nbytes).from_address(given.ctypes.data)
-        self.memory = np.ndarray(given.shape, given.dtype, place)
+        self.memory = np.ndarray(given.shape, given.dtype, place)  # type: ignore[arg-type]  # ctypes arrays are buffers
 
     def write(self, value: Array) -> None:
         """Hand a value over, clipped to what the graph's type can hold."""
@@ -158,8 +158,12 @@ class LiteRtEngine:
         plain = {name: pair for name, pair in self._pairs.items() if all(p.memory is not None for p in pair)}
         plain = {name: pair for name, pair in plain.items() if not pair[0].scale}
         self._converted = [pair for name, pair in self._pairs.items() if name not in plain]
-        self._moves = merged([(port.memory, source.memory) for port, source in plain.values()])
-        self._held = {n: port.memory if n in plain else port.work for n, (port, _) in self._pairs.items()}
+        ends = [(port.memory, source.memory) for port, source in plain.values()]
+        self._moves = merged([(target, given) for target, given in ends if target is not None and given is not None])
+        self._held = {
+            n: port.memory if n in plain and port.memory is not None else port.work
+            for n, (port, _) in self._pairs.items()
+        }
         first = next(iter(self._inputs.values()))
         self._probe, self._anywhere = first.memory, first.tensor
 
@@ -196,7 +200,8 @@ def merged(pairs: Sequence[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
 
 
 def _bytes(address: int, size: int) -> Array:
-    return np.ndarray((size,), np.uint8, (ctypes.c_char * size).from_address(address))
+    place = (ctypes.c_char * size).from_address(address)
+    return np.ndarray((size,), np.uint8, place)  # type: ignore[arg-type]  # ctypes arrays are buffers
 
 
 def import_interpreter() -> Any:
