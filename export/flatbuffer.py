@@ -46,7 +46,6 @@ FUNCTIONS: dict[str, tuple[int, int, Any]] = {
     "tanh": (Operator.TANH, Options.NONE, None),
     "sqrt": (Operator.SQRT, Options.NONE, None),
     "exp": (Operator.EXP, Options.ExpOptions, schema.ExpOptionsT),
-    "sqrt": (Operator.SQRT, Options.NONE, None),
 }
 
 
