@@ -43,7 +43,10 @@ def head(t: Translator, layer: Head, x: int) -> tuple[int, int | None]:
     if not isinstance(layer, PoolingHead) or (isinstance(layer, WeightedHead) and type(layer) not in TERMS):
         raise TypeError(f"layer `{layer.path}`: no TFLite translation for {type(layer).__name__}")
     ring = _ring(t.writer, layer, x)
-    own, pooled = _own(t, layer, ring), _pooled(t, layer, _seen(t, layer, ring))
+    seen = _seen(t, layer, ring)
+    if isinstance(layer, MeanStdHead):
+        return t.writer.sigmoid(dense(t.writer, layer.frame, x)), _finish(t.writer, layer, _mean_std(t, layer, seen))
+    own, pooled = _own(t, layer, ring), _pooled(t, layer, seen)
     return _finish(t.writer, layer, own), _finish(t.writer, layer, pooled)
 
 
@@ -62,8 +65,9 @@ def _seen(t: Translator, layer: PoolingHead, ring: int) -> int:
 def _ring(w: Writer, layer: PoolingHead, x: int) -> int:
     if isinstance(layer, MaxHead):
         return _probabilities(w, layer, x)
-    if isinstance(layer, MeanMaxHead):
-        return w.concatenate([x, w.constant(np.ones((*w.shape(x)[:3], 1), np.float32))], axis=3)
+    if isinstance(layer, MeanMaxHead | MeanStdHead):
+        ones = w.constant(np.ones((*w.shape(x)[:3], 1), np.float32))
+        return w.concatenate([x, ones] if isinstance(layer, MeanMaxHead) else [x, w.multiply(x, x), ones], axis=3)
     weights, values = TERMS[type(layer)](w, layer, x)
     return w.concatenate([weights, w.multiply(weights, values)], axis=3)
 
@@ -90,8 +94,17 @@ def _pooled(t: Translator, layer: PoolingHead, seen: int) -> int:
     return w.add(w.divide(t.channels(mean, 0, count), heard), largest)
 
 
+def _mean_std(t: Translator, layer: MeanStdHead, seen: int) -> int:
+    w, size = t.writer, layer.embedding
+    means = w.pool(seen, (layer.window, 1), (1, 1), largest=False)
+    heard = w.larger(t.channels(means, 2 * size, 1), w.scalar(TINY))
+    mean, square = (w.divide(t.channels(means, first, size), heard) for first in (0, size))
+    variance = w.larger(w.subtract(square, w.multiply(mean, mean)), w.scalar(0.0))
+    return w.concatenate([mean, w.function("sqrt", w.add(variance, w.scalar(LEAST)))], axis=3)
+
+
 def _finish(w: Writer, layer: PoolingHead, x: int) -> int:
-    if isinstance(layer, MeanMaxHead | FeatureAttentionHead | MultiLevelAttentionHead):
+    if isinstance(layer, MeanMaxHead | MeanStdHead | FeatureAttentionHead | MultiLevelAttentionHead):
         return _probabilities(w, layer, x)
     return x
 
