@@ -6,12 +6,10 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 from edge.blocks import Event
 from edge.clock import Clock, SampleClock, SystemClock
 from edge.config import Config, Stream
-from edge.config.profile import resolve
 from edge.decode.event import EventMaker
 from edge.errors import WheatearError
 from edge.ids import uuid7
@@ -85,10 +83,11 @@ class Daemon:
         self._read = read
         self._notifier = Notifier()
         self._submit: Callable[[Event], object] = show
+        self._alive: Callable[[], bool] = lambda: True  # whether events still go out
         self._supervisor = Supervisor(
             config,
             self.status,
-            make_source or partial(open_source, chunk_s=resolve(config.device_profile).chunk_ms / 1000),
+            make_source or open_source,
             self._hand_over,
             self._clock,
             patient or self._notifier.listened_to,
@@ -139,7 +138,7 @@ class Daemon:
     def _watch(self) -> None:
         """Keep an eye on the streams, and on what is asked for, until the end."""
         while not (self._stop.is_set() or self._supervisor.over):
-            if self._supervisor.well:
+            if self._supervisor.well and self._alive():
                 self._notifier.alive()
             if self._asked.is_set() and not (self._reloader and self._reloader.is_alive()):
                 self._asked.clear()
@@ -201,10 +200,11 @@ class Daemon:
             yield self._show
             return
         with open_outputs(self.config, self.status, self._show, self.config.stream_names) as outputs:
+            self._alive = lambda: outputs.alive
             yield outputs.submit
 
 
-def open_source(key: Key, channels: Channels, rate: int, chunk_s: float) -> Source:
+def open_source(key: Key, channels: Channels, rate: int) -> Source:
     """The source that a configuration names."""
     from edge.config.secrets import reveal
     from edge.sources.parse import make_source
@@ -216,5 +216,4 @@ def open_source(key: Key, channels: Channels, rate: int, chunk_s: float) -> Sour
         realtime=key.realtime,
         channel=channels,
         start=key.start or None,
-        chunk_s=chunk_s,
     )

@@ -38,4 +38,7 @@ def test_the_wheel_holds_the_model_and_no_tests(tmp_path):
     for file in ("card.toml", "model.onnx", "model.int8.onnx", "model.tflite", "model.int8.tflite"):
         assert f"edge/zoo/esc10-s/{file}" in names
     assert "training/recipes/esc10-s.toml" in names
+    for file in ("system.service", "user.service", "sensor.toml", "asound.conf", "90-wheatear.rules", "Containerfile"):
+        assert f"firmware_config/{file}" in names
+    assert "firmware_config/profiles/generic.toml" in names
     assert not [name for name in names if name.startswith("tests")]

@@ -12,6 +12,7 @@ from msgspec import Meta
 from edge.errors import ConfigError
 from edge.frontend.spec import FrontEndSpec
 from edge.inference.card import Decode
+from training import augment
 from training.data.dataset import Dataset
 from training.data.formats import FORMATS
 from training.losses import LOSSES
@@ -58,6 +59,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Without ``post``, the features are standardised by what the training batches measure.
     data, background
         Data sets below ``--data``: the labelled one, and recordings without any of its classes.
+    augment
+        Changes of examples, in this order, for samplers that leave them to the recipe.
     seed
         Of weights and batches.
     threads
@@ -76,6 +79,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     sampling: Part
     procedure: Part
     background: Source | None = None
+    augment: tuple[Part, ...] = ()
     version: str = "1.0.0"
     description: str = ""
     source: str = ""
@@ -89,6 +93,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def table(self) -> dict[str, Any]:
         """Return the recipe as it stands in a file."""
         plain = {k: v for k, v in msgspec.structs.asdict(self).items() if v is not None}
+        plain |= {"augment": [part.table() for part in self.augment]}
         return {k: v.table() if isinstance(v, Part | Source) else msgspec.to_builtins(v) for k, v in plain.items()}
 
 
@@ -127,12 +132,14 @@ def parse(data: dict[str, Any]) -> Recipe:
     ConfigError
         With the path of the field.
     """
-    parts: dict[str, Part | Source] = {
+    parts: dict[str, Part | Source | tuple[Part, ...]] = {
         role: registry.parse(_table(data, role), role) for role, registry in ROLES.items()
     }
     for role in ("data", "background"):
         if role in data or role == "data":
             parts[role] = _source(_table(data, role), role)
+    if "augment" in data:
+        parts["augment"] = augment.parse(_list(data["augment"]))
     try:
         rest = msgspec.convert({k: v for k, v in data.items() if k not in parts}, _Rest)
     except msgspec.ValidationError as error:
@@ -147,7 +154,7 @@ def presented(trained: Recipe, other: Recipe) -> Recipe:
     return msgspec.structs.replace(trained, **{name: getattr(other, name) for name in fields})
 
 
-_PARTS = ("data", "background", *ROLES)
+_PARTS = ("data", "background", "augment", *ROLES)
 _Rest = msgspec.defstruct(
     "Recipe",
     [
@@ -166,6 +173,12 @@ def _table(data: dict[str, Any], role: str) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise ConfigError(f"recipe: expected a table `{role}` with a `kind`, got {table!r}")
     return table
+
+
+def _list(tables: object) -> list[dict[str, Any]]:
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ConfigError(f"recipe: expected a list of tables `augment`, got {tables!r}")
+    return tables
 
 
 def _source(table: dict[str, Any], role: str) -> Source:

@@ -16,6 +16,7 @@ from torch import nn
 from edge.frontend.spec import Standardise
 from edge.frontend.stream import FrontEnd
 from training import run
+from training.augment import Chain
 from training.compute import Compute, compute
 from training.data.check import check
 from training.data.dataset import Dataset
@@ -88,7 +89,7 @@ def _train(
     split, background, bad = _data(recipe, data, options)
     shelf = Shelf(recipe.frontend.rate)
     recipe = measured(recipe, split.train, background, shelf)
-    sampler = SAMPLERS.build(recipe.sampling, Material(split.train, background, shelf, recipe.frontend))
+    sampler = SAMPLERS.build(recipe.sampling, _material(recipe, split.train, background, shelf))
     labels = split.train.labels
     model = run.network(recipe, len(labels)).to(memory_format=torch.channels_last)
     splits = _names(labels, options.fold, split, background)
@@ -130,7 +131,7 @@ def measured(recipe: Recipe, dataset: Dataset, background: Dataset | None, shelf
     """Return the recipe with its features standardised by what `MEASURED` of its examples measure."""
     if recipe.frontend.post:
         return recipe
-    sampler = SAMPLERS.build(recipe.sampling, Material(dataset, background, shelf, recipe.frontend))
+    sampler = SAMPLERS.build(recipe.sampling, _material(recipe, dataset, background, shelf))
     frames = sampler.batch(MEASURED, recipe.seed, STATISTICS_STEP).features
     post = [Standardise(mean=round(float(frames.mean()), 4), std=round(float(frames.std()), 4))]
     return msgspec.structs.replace(recipe, frontend=msgspec.structs.replace(recipe.frontend, post=post))
@@ -144,6 +145,13 @@ def held_out(model: nn.Module, recipe: Recipe, dataset: Dataset, shelf: Shelf) -
         return figures
     hits = {item.name: int(k in (item.weak or ())) for item, k in zip(dataset.items, clips.argmax(1), strict=True)}
     return {**figures, "hits": hits}
+
+
+def _material(recipe: Recipe, dataset: Dataset, background: Dataset | None, shelf: Shelf) -> Material:
+    quiet = background.items if background else None
+    return Material(
+        dataset, background, shelf, recipe.frontend, Chain(recipe.augment, backgrounds=quiet, rate=recipe.frontend.rate)
+    )
 
 
 def _data(recipe: Recipe, data: Path, options: Options) -> tuple[Parts, Dataset | None, tuple[str, ...]]:

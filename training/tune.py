@@ -59,7 +59,7 @@ def tune(
     ----------
     heard
         Scored recordings whose classes are known. F1 is that of events (200 ms / 20 %) over those with strong labels,
-        where the class has any, else that of clips: is there an event of the class?
+        where the class has any, else that of clips: is there an event of the class? Then `off` keeps its share of `on`.
     rules
         Where to start: durations and merge gaps stay.
     per_hour
@@ -121,7 +121,9 @@ def _best_f1(heard: Sequence[Heard], label: int, rule: Decode, _: float) -> tupl
     used = strong if by_events else heard
     if not any(label in (h.item.weak or ()) for h in used):
         return None, "no recording of it: its rule stays"
-    settings = [(m, r) for m, r in product(sorted({*MEDIANS, rule.median}), RATIOS)]
+    # Where only clips are labelled nothing tells where events end: `off` keeps its distance from `on`.
+    ratios = RATIOS if by_events else (rule.off / rule.on if rule.on else 1.0,)
+    settings = list(product(sorted({*MEDIANS, rule.median}), ratios))
     curves = np.stack([_f1_curve(used, label, rule, median, ratio, by_events) for median, ratio in settings])
     best = float(curves.max())
     if not best > 0:

@@ -40,7 +40,7 @@ class DeviceProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine, precision
         Runtime and file that streams prefer which do not say.
     chunk_ms
-        Milliseconds of sound that a microphone hands on at once: fewer wake-ups against a later event.
+        Milliseconds of sound that a stream gathers before anything is done: fewer wake-ups against a later event.
     cache
         Folder of compiled kernels; the user's where empty. ``NUMBA_CACHE_DIR`` goes before it.
     """
@@ -75,7 +75,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     providers: tuple[Provider, ...] = ("cpu",)
     engine: Literal["", "onnx", "tflite"] = ""
     precision: Literal["", "float32", "int8"] = ""
-    chunk_ms: Annotated[int, Meta(ge=10, le=1000)] = 20
+    chunk_ms: Annotated[int, Meta(ge=10, le=1000)] = 100
     cache: str = ""
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from edge.inference.engine import (
     settle,
 )
 from edge.inference.protobuf import refuse_foreign
+
+log = logging.getLogger(__name__)
 
 DTYPES = {
     "tensor(float)": "float32",
@@ -120,9 +123,12 @@ class OnnxEngine:
         for pool in ("intra", "inter"):  # a spinning pool burns a core between two hops
             options.add_session_config_entry(f"session.{pool}_op.allow_spinning", "0")
         try:
-            return ort.InferenceSession(data, options, providers=providers)
+            session = ort.InferenceSession(data, options, providers=providers)
         except Exception as error:  # as above
             raise EngineError(f"{self._path}: ONNX Runtime refuses the file: {one_line(error)}") from None
+        if idle := set(providers) - set(session.get_providers()):
+            log.warning("%s: %s cannot be used here, see docs/device.md", self._path, ", ".join(sorted(idle)))
+        return session
 
     def _bind(self) -> None:
         """Bind all buffers once; carried inputs and the outputs that feed them change places from run to run."""

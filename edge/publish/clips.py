@@ -16,7 +16,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,12 @@ import platformdirs
 
 from edge.blocks import Event, Float32, ScoreBlock
 from edge.clock import SECOND, rfc3339
-from edge.config import Clips, Config
+from edge.config import Clips
 from edge.errors import ClipError
-from edge.inference import check, store
 from edge.publish.clipstore import ClipStore
 from edge.publish.privacy import Gate, Span
 from edge.resample import convert
 from edge.ring import Ring
-from edge.status import StreamStatus
 
 log = logging.getLogger(__name__)
 
@@ -310,7 +307,11 @@ class ClipRecorder:
 
     def _write_all(self) -> None:
         self._store.clean()
-        while (job := self._next()) is not None:
+        while not self._closed or self._waiting:
+            job = self._next()
+            if job is None:
+                self._store.tidy()
+                continue
             try:
                 self._write(job)
             except ClipError as error:
@@ -324,13 +325,12 @@ class ClipRecorder:
                 )
 
     def _next(self) -> Job | None:
-        """The next clip; None when nothing follows."""
+        """The next clip; None where there is none for a while."""
         with self._change:
             self._in_work = ()
             self._change.notify_all()
-            while not (self._waiting or self._closed):
-                if not self._change.wait(TICK_S):
-                    self._advance()
+            if not (self._waiting or self._closed or self._change.wait(TICK_S)):
+                self._advance()
             if not self._waiting:
                 return None
             job = self._waiting.popleft()
@@ -382,27 +382,6 @@ class ClipRecorder:
                 detail={"clip": clip, "events": [event.id for event in job.events], **more},
             )
         )
-
-
-def recorder(
-    config: Config, stream: str, submit: Callable[[Event], object], status: StreamStatus
-) -> ClipRecorder | None:
-    """The recorder of a configured stream; None where no clips are wanted.
-
-    Raises
-    ------
-    WheatearError
-        A model of the stream cannot be found, or none knows a private label.
-    """
-    if not config.clips.enabled:
-        return None
-    from edge.sources.parse import kind_of
-
-    heard = next(one for one in config.streams if one.stream_name == stream)
-    models = [check.label_names(store.load_card(store.find(name))) for name in heard.models]
-    live = kind_of(heard.source)[0] != "file" or heard.realtime
-    dropped = partial(status.drop, "clips")
-    return ClipRecorder(config.clips, config.device_name, stream, models, submit, dropped, live=live)
 
 
 def folder(clips: Clips) -> Path:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import io
+import logging
 import os
 import re
 import time
@@ -29,9 +30,12 @@ from edge.config.clips import Clips
 from edge.errors import ClipError
 from edge.ids import slug
 
+log = logging.getLogger(__name__)
+
 MB = 1_000_000
 DAY_S = 86_400.0
 CLOCK_SET = 1_577_836_800.0  # 2020: files of before are of a device that did not know the time
+TIDY_S = 3600.0  # the same, where no clip comes
 SWEEP_S = 60.0  # how often age and space are looked at, at most; free space is before every clip
 CLIP = re.compile(r"([a-z0-9_-]+)\.([a-z0-9_-]+)\.([a-z0-9_-]+)\.(\d{8}T\d{9}Z|undated)\.(\d{10,})(-\d+)?\.flac")
 
@@ -72,7 +76,7 @@ class ClipStore:
         self._root = folder
         self._device, self._stream = slug(device), slug(stream)
         self._statvfs = statvfs
-        self._swept = -SWEEP_S
+        self._swept = time.monotonic() - TIDY_S
         self._total = 0  # bytes of all clips at the last sweep, and what was written since
 
     def write(self, label: str, samples: Float32, rate: int, start: int, sidecar: dict[str, Any]) -> str:
@@ -125,6 +129,15 @@ class ClipStore:
         """Delete what is too old or too much; `write` does so by itself."""
         with self._locked():
             self._sweep(0)
+
+    def tidy(self) -> None:
+        """Sweep, if it was long ago: clips grow old where nothing new is heard, too."""
+        if time.monotonic() - self._swept >= TIDY_S and self._root.is_dir():
+            try:
+                self.sweep()
+            except OSError as error:
+                self._swept = time.monotonic()
+                log.warning("%s: old clips cannot be deleted: %s", self._root, error.strerror)
 
     def _sweep(self, need: int) -> None:
         """Delete, oldest first, until `need` bytes fit under all limits or only each label's minimum is left."""

@@ -57,8 +57,6 @@ class AlsaSource(ThreadSource):
         Index from 0, or ``"mix"``: the mean of the first two channels.
     silence_s
         Seconds without a sample after which the device counts as lost.
-    chunk_s
-        Seconds of sound handed on at once.
     """
 
     floor_ns = BUFFER_NS
@@ -73,15 +71,12 @@ class AlsaSource(ThreadSource):
         rate_hint: int | None = None,
         channel: Channels = "mix",
         silence_s: float = SILENCE_S,
-        chunk_s: float = PERIOD_S,
     ) -> None:
         super().__init__(f"microphone {device or 'default'}", live=True)
         self._wanted = device
         self._rate_hint = rate_hint
         self._channel = channel
         self._silence_s = silence_s
-        self._chunk_s = chunk_s
-        self._latency_us = max(LATENCY_US, round(4e6 * chunk_s))  # ALSA hands on a fourth of it
         self._channels = 0
         self._pcm: Any = None
         self._releasing = threading.Lock()
@@ -107,7 +102,7 @@ class AlsaSource(ThreadSource):
     def deliver(self, feed: Feed) -> None:
         """Read until told to stop; an overrun begins a new epoch with an estimate of what was lost."""
         alsa = _library()
-        period = max(int(self.rate * self._chunk_s), 1)
+        period = max(int(self.rate * PERIOD_S), 1)
         frames = np.empty((period, self._channels), np.float32)
         self._check(alsa.snd_pcm_start(self._pcm))
         heard = asked = feed.clock.monotonic_ns()
@@ -151,7 +146,7 @@ class AlsaSource(ThreadSource):
         check_format(self.name, LOWEST_RATE, available, self._channel)
         alsa, code = _library(), 0
         for rate in dict.fromkeys([self._rate_hint, *RATES] if self._rate_hint else RATES):
-            code = alsa.snd_pcm_set_params(self._pcm, FLOAT, INTERLEAVED, self._channels, rate, 0, self._latency_us)
+            code = alsa.snd_pcm_set_params(self._pcm, FLOAT, INTERLEAVED, self._channels, rate, 0, LATENCY_US)
             if code >= 0:
                 self.rate = int(rate or 0)
                 return

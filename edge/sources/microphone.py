@@ -51,8 +51,6 @@ class MicrophoneSource(BaseSource):
         Index from 0, or ``"mix"``: the mean of the first two channels.
     silence_s
         Seconds without a callback after which the device counts as lost.
-    chunk_s
-        Seconds of sound wished for at once; PortAudio makes of it what it can.
     """
 
     floor_ns = BUFFER_NS
@@ -67,14 +65,12 @@ class MicrophoneSource(BaseSource):
         rate_hint: int | None = None,
         channel: Channels = "mix",
         silence_s: float = SILENCE_S,
-        chunk_s: float = 0.0,
     ) -> None:
         super().__init__("microphone" if device is None else f"microphone {device}", live=True)
         self._wanted = device
         self._rate_hint = rate_hint
         self._channel = channel
         self._silence_s = silence_s
-        self._chunk_s = chunk_s
         self._stream: Any = None
         self._feed: Feed | None = None
         self._ring: Sink | None = None
@@ -98,9 +94,7 @@ class MicrophoneSource(BaseSource):
                     samplerate=self.rate,
                     channels=channels,
                     dtype="float32",
-                    latency=max(
-                        LATENCY_S, 2 * self._chunk_s, sd.query_devices(device.index)["default_high_input_latency"]
-                    ),
+                    latency=max(LATENCY_S, sd.query_devices(device.index)["default_high_input_latency"]),
                     callback=self._receive,
                     finished_callback=self._finished,
                 )

@@ -27,7 +27,6 @@ def make_source(
     realtime: bool = False,
     channel: Channels = "mix",
     start: str | None = None,
-    chunk_s: float = 0.02,
 ) -> Source:
     """Return the source that `text` names; it is not open yet.
 
@@ -60,8 +59,6 @@ def make_source(
         Index from 0, or ``"mix"``.
     start
         UTC of a file's first sample, RFC 3339.
-    chunk_s
-        Seconds of sound that a microphone hands on at once.
 
     Raises
     ------
@@ -79,9 +76,9 @@ def make_source(
     if kind == "url":
         return FfmpegSource(rest, channel=channel)
     if rest.startswith(IDENTITIES) or (not rest and sys.platform == "linux"):
-        return AlsaSource(rest or None, rate_hint=rate_hint, channel=channel, chunk_s=chunk_s)
+        return AlsaSource(rest or None, rate_hint=rate_hint, channel=channel)
     device = int(rest) if rest.isascii() and rest.isdigit() else rest or None
-    return MicrophoneSource(device, rate_hint=rate_hint, channel=channel, chunk_s=chunk_s)
+    return MicrophoneSource(device, rate_hint=rate_hint, channel=channel)
 
 
 def _refuse(option: str, value: str | None, expected: str, text: str | None) -> None:

@@ -18,6 +18,7 @@ from edge.supervise.supervisor import Supervisor
 log = logging.getLogger(__name__)
 
 COMPILE_S = 600.0
+AT_START = ("publish", "journal", "mqtt", "json_lines", "metrics", "clips")  # opened once
 
 
 def reload(read: Callable[[], Config], supervisor: Supervisor, say: Callable[[bool, str], None]) -> None:
@@ -43,7 +44,7 @@ def reload(read: Callable[[], Config], supervisor: Supervisor, say: Callable[[bo
         return
     ended, begun = supervisor.switch(new)
     changed = f"ended: {', '.join(ended) or 'none'}; began: {', '.join(begun) or 'none'}"
-    later = [key for key in ("publish", "journal", "clips", "device_profile") if getattr(old, key) != getattr(new, key)]
+    later = [key for key in AT_START if getattr(old, key) != getattr(new, key)]
     if later:
         changed += f"; {', '.join(later)} changed too: that takes effect when the daemon is started again"
     say(True, f"the new configuration runs; streams that {changed}")

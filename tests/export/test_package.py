@@ -17,7 +17,7 @@ from edge.inference.card import Decode, Rule
 from edge.inference.model import Model
 from export import cli, parity
 from training import recipe, run
-from training.data import decode, soundscapes
+from training.data import decode
 from training.data.formats.esc import LABELS
 from training.deployed import of_model
 from training.metrics.events import count, detect
@@ -135,7 +135,8 @@ def test_an_unknown_format_lists_those_that_are_written(runs, data, tmp_path):
 
 
 def test_held_out_soundscapes_are_never_among_a_runs_own(runs, data):
-    held = {s.name for s in soundscapes.load(data / "soundscapes-maad", 16_000, held_out=True)}
+    found = recipe.load("esc10-s").background.load(data)
+    held = {item.name for item in found.items if item.split == "test"}
     assert len(held) == 2
     assert not held & set(run.read(runs[0]).splits["background"])
 

@@ -49,6 +49,7 @@ def test_a_threshold_between_the_loud_and_the_quiet_is_chosen_in_the_middle():
     found = tune(recordings, LABELS, RULES)
     assert found.rules.labels["dog"].on == pytest.approx(0.56, abs=0.021)
     assert found.notes == ("rain: no recording of it: its rule stays",)
+    assert found.rules.labels["dog"].off == pytest.approx(found.rules.labels["dog"].on / 2)  # as it was
     assert found.rules.labels["rain"] == RULES.labels["rain"]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.frontend.spec import FrontEndSpec
+from training.augment import Chain
 from training.batch import Batch
 from training.data.dataset import Dataset
 from training.data.shelf import Shelf
@@ -31,12 +32,15 @@ class Material:
         Where samples are read from.
     spec
         Front end of the features.
+    augment
+        What a recipe's ``[[augment]]`` lists.
     """
 
     dataset: Dataset
     background: Dataset | None
     shelf: Shelf
     spec: FrontEndSpec
+    augment: Chain = field(default_factory=lambda: Chain(()))
 
 
 class Sampler(Protocol):

@@ -196,3 +196,18 @@ def test_a_name_that_is_taken_is_not_overwritten(tmp_path):
     one = store(tmp_path)
     names = [write(one, "rain", start=7) for _ in range(3)]
     assert [Path(name).stem.rpartition(".")[2] for name in names] == ["0000000007", "0000000007-2", "0000000007-3"]
+
+
+def test_clips_grow_old_where_nothing_new_is_heard(tmp_path):
+    write(store(tmp_path), "rain", 5)
+    one = store(tmp_path, keep_days=1, keep_per_label=0)
+    one.tidy()
+    assert labels(tmp_path) == []
+    write(store(tmp_path), "rain", 5)
+    one.tidy()  # not again within the hour
+    assert labels(tmp_path) == ["rain"]
+
+
+def test_tidying_where_nothing_is_makes_nothing(tmp_path):
+    store(tmp_path / "clips").tidy()
+    assert not (tmp_path / "clips").exists()

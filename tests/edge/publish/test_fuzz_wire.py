@@ -94,7 +94,7 @@ class Hut:
 
     def works(self):
         """An honest client still gets past and present, and no file came into being."""
-        with Subscriber(self.endpoint, self.server.endpoint, since=1, timeout=30) as events:
+        with Subscriber(self.endpoint, self.server.endpoint, since=1, timeout=30, stream="mic") as events:
             past = [next(events).onset_sample for _ in range(20)]
             self.outbox.submit(event(20))
             assert [*past, next(events).onset_sample] == list(range(21))

@@ -37,13 +37,17 @@ while True:
 class Victim:
     """A device under load that is killed and started again."""
 
-    def __init__(self, path, port):
+    def __init__(self, path, port, seen):
         self.command = [sys.executable, "-c", CHILD, str(path), str(port)]
+        self.seen = seen
 
-    def live(self, seconds):
-        """From its start until it is killed, so many seconds after its first event may have come."""
+    def live(self, events, seconds=0.0):
+        """From its start until it is killed: so many events were seen, and so many seconds have passed since."""
         child = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True)
         assert child.stdout.readline() == "up\n"
+        wanted, end = len(self.seen) + events, time.monotonic() + 60
+        while len(self.seen) < wanted and time.monotonic() < end:
+            time.sleep(0.001)
         time.sleep(seconds)
         child.kill()
         child.wait()
@@ -60,7 +64,10 @@ class Follower(threading.Thread):
 
     def run(self):
         while not self.stopping.is_set():
-            self.seen += list(self.events)
+            for event in self.events:
+                self.seen.append(event)
+                if self.stopping.is_set():
+                    break
         self.events.close()
 
 
@@ -82,10 +89,10 @@ def kill_often(folder, port, times, seed):
     endpoint = f"tcp://127.0.0.1:{port}"
     follower = Follower(endpoint)
     follower.start()
-    victim = Victim(path, port)
+    victim = Victim(path, port, follower.seen)
     try:
         for _ in range(times):
-            victim.live(chance.uniform(0, 0.6))
+            victim.live(chance.choice([0, chance.randint(1, 300)]), chance.uniform(0, 0.05))
         journal = Journal(path, "hut")
         kept = read_all(journal)
         heads = {stream: journal.head(stream) for stream in ("mic", "hive")}
@@ -93,13 +100,12 @@ def kill_often(folder, port, times, seed):
             gap = Event(stream=stream, id="x", device="hut", epoch="e", type="gap", onset_sample=0, onset_s=0.0)
             assert journal.append([gap])[0].seq > head  # no number is used again
         journal.close()
-        victim.live(2.0)  # the follower catches up with all that it missed
-        end = time.monotonic() + 120
+        end = time.monotonic() + 120  # the follower catches up with all that it missed
         while time.monotonic() < end and any(
             max((e.seq for e in follower.seen if e.stream == stream), default=0) < head
             for stream, head in heads.items()
         ):
-            victim.live(1.0)
+            victim.live(100, 1.0)
     finally:
         follower.stopping.set()
         follower.join()
