@@ -45,6 +45,7 @@ FUNCTIONS: dict[str, tuple[int, int, Any]] = {
     "sigmoid": (Operator.LOGISTIC, Options.NONE, None),
     "tanh": (Operator.TANH, Options.NONE, None),
     "exp": (Operator.EXP, Options.ExpOptions, schema.ExpOptionsT),
+    "sqrt": (Operator.SQRT, Options.NONE, None),
 }
 
 
