@@ -127,8 +127,9 @@ def sliding(trained: Run, frames: Sequence[Float32], rounds: int) -> list[dict[s
     Where strides do not divide the hop, the steps are the next shorter ones: never later than the window, and dearer.
     """
     spec, long, rows = trained.recipe.frontend, np.concatenate(frames), []
-    second, least = spec.rate / spec.hop, Step(trained.model).chunk
-    kinds, small = precision.choose(Step(trained.model), [np.ascontiguousarray(x) for x in frames[: precision.HEARD]])
+    step = Step(trained.model)
+    second, least = spec.rate / spec.hop, step.chunk
+    kinds, small = precision.choose(step, frames[: precision.HEARD], step.timeline.rate / second)
     with tempfile.TemporaryDirectory() as folder:
         for title, (length, hop) in WINDOWS.items():
             window, heard = round(length * second), round(hop * second)
@@ -202,7 +203,9 @@ def fold(folder: Path, data: Path) -> dict[str, Any]:
     step, spec = Step(trained.model), trained.recipe.frontend
     front_end = FrontEnd(spec)
     heard = [front_end.transform(samples) for samples in trained.samples(data)[::5]]
-    kinds, small = precision.choose(step, heard[:: max(1, len(heard) // precision.HEARD)])
+    kinds, small = precision.choose(
+        step, heard[:: max(1, len(heard) // precision.HEARD)], step.timeline.rate * spec.hop / spec.rate
+    )
     test = [(front_end.transform(item.samples(spec.rate)), item.weak) for item in trained.part(data, "test").items]
     right, bytes_of = {}, {}
     with tempfile.TemporaryDirectory() as place:

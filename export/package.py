@@ -153,7 +153,9 @@ class _Steps:
 
     def kinds(self) -> tuple[dict[str, Kind], Graph]:
         """What the convolutions of int8 files compute in, and the network with their weights."""
-        return _chosen(self.graph, self._recordings, self._report)
+        spec = self._front_end.spec
+        frame = self.graph.timeline.rate * spec.hop / spec.rate
+        return _chosen(self.graph, self._recordings, frame, self._report)
 
     def calibration(self, run: StepFunction) -> list[Tensors]:
         """Inputs of some steps of streamed clips: real features with the states that they lead to."""
@@ -224,6 +226,7 @@ class _Windows:
         spec = run.recipe.frontend
         self.graph = _window(run, int(seconds * spec.rate / spec.hop))
         self._report, front_end, frames = report, FrontEnd(spec), self.graph.chunk
+        self._seconds = frames * spec.hop / spec.rate
         self._recordings = [x for x in (front_end.transform(clip) for clip in clips) if len(x) >= frames]
         if not self._recordings:
             raise ValueError(f"--window: expected clips of at least {seconds:g} s to prove the files on, got none")
@@ -243,7 +246,8 @@ class _Windows:
 
     def kinds(self) -> tuple[dict[str, Kind], Graph]:
         """What the convolutions of int8 files compute in, and the network with their weights."""
-        return _chosen(self.graph, [frames[: self.graph.chunk] for frames in self._recordings], self._report)
+        heard = [frames[: self.graph.chunk] for frames in self._recordings]
+        return _chosen(self.graph, heard, self._seconds / self.graph.rows, self._report)
 
     def calibration(self, run: StepFunction) -> list[Tensors]:  # noqa: ARG002 - as for steps
         """Windows of clips."""
@@ -274,8 +278,8 @@ def _window(run: Run, frames: int) -> Window:
     raise ValueError(f"--window: expected enough frames for two scores, got {frames}")
 
 
-def _chosen(graph: Graph, recordings: Sequence[Float32], report: Report) -> tuple[dict[str, Kind], Graph]:
-    kinds, rounded = precision.choose(graph, recordings[:: max(1, len(recordings) // precision.HEARD)])
+def _chosen(graph: Graph, recordings: Sequence[Float32], frame: float, report: Report) -> tuple[dict[str, Kind], Graph]:
+    kinds, rounded = precision.choose(graph, recordings[:: max(1, len(recordings) // precision.HEARD)], frame)
     report(f"int8 files: {precision.told(kinds)}")
     return kinds, rounded
 

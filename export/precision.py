@@ -5,9 +5,9 @@ float32    float32    float32           few weights whose rounding would be hear
 weights    int8       float32           activations whose rounding would be heard; as small as int8, as exact as float
 int8       int8       int8              all others
 
-Scores cross their thresholds at slopes of some hundredths a frame, so events stay on their frames where scores move by
-less: `BUDGET`. Errors of early layers pass through all later ones, so there int8 costs most; and it saves least there,
-for few channels over many bands hold few weights.
+Scores cross their thresholds at a slope, so an error shifts an event in time: by less than a frame where it is less than
+what a score gains in one (`BUDGET`). Errors of early layers pass through all later ones, so there int8 costs most; and it
+saves least there, for few channels over many bands hold few weights.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from training.layers.conv import Conv
 
 Kind = Literal["float32", "weights", "int8"]
 FLOAT_SHARE = 0.025  # of the weights, at most, that stay float32
-BUDGET = 3.5e-4  # mean error of the scores that all rounding together may cause
+BUDGET = 0.0175  # mean error of the scores that all rounding together may cause, per second of a frame of scores
 HEARD = 8  # recordings to measure on
 
 
-def choose(graph: Graph, recordings: Sequence[Float32]) -> tuple[dict[str, Kind], Graph]:
-    """Choose the kind of every convolution of a graph, on recordings ``[T, F]``.
+def choose(graph: Graph, recordings: Sequence[Float32], frame: float = 0.02) -> tuple[dict[str, Kind], Graph]:
+    """Choose the kind of every convolution of a graph, on recordings ``[T, F]``; a score speaks of `frame` seconds.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def choose(graph: Graph, recordings: Sequence[Float32]) -> tuple[dict[str, Kind]
     computed: list[str] = []
     harm = {path: trial.error([], [path]) for path in rounded}
     for path in sorted(rounded, key=lambda p: harm[p] ** 2 / weights[p]):
-        if trial.error(rounded, [*computed, path]) <= BUDGET:
+        if trial.error(rounded, [*computed, path]) <= BUDGET * frame:
             computed.append(path)
     kinds: dict[str, Kind] = {p: "int8" if p in computed else "weights" if p in rounded else "float32" for p in weights}
     return kinds, trial.rounded(rounded)

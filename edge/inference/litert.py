@@ -48,8 +48,7 @@ class _Port:
         except ValueError:  # nothing there before the first run: its size depends on what is fed
             self.memory = None
             return
-        place = (ctypes.c_char * given.nbytes).from_address(given.ctypes.data)
-        self.memory = np.ndarray(given.shape, given.dtype, place)  # type: ignore[arg-type]  # ctypes arrays are buffers
+        self.memory = _bytes(given.ctypes.data, given.nbytes).view(given.dtype).reshape(given.shape)
 
     def write(self, value: Array) -> None:
         """Hand a value over, clipped to what the graph's type can hold."""
@@ -110,6 +109,8 @@ class LiteRtEngine:
         self._outputs = self._buffers(outputs, self._interpreter.get_output_details())
         self.inputs = {name: port.info for name, port in self._inputs.items()}
         self.outputs = {name: port.info for name, port in self._outputs.items()}
+        self._held: dict[str, Array] = {}
+        self._converted: list[tuple[_Port, _Port]] = []
         self.carry({})
 
     def carry(self, carried: Carried) -> None:
@@ -155,15 +156,16 @@ class LiteRtEngine:
         """Find the tensors' memory, and plan what is copied where between two runs."""
         for port in (*self._inputs.values(), *self._outputs.values()):
             port.look()
-        plain = {name: pair for name, pair in self._pairs.items() if all(p.memory is not None for p in pair)}
-        plain = {name: pair for name, pair in plain.items() if not pair[0].scale}
-        self._converted = [pair for name, pair in self._pairs.items() if name not in plain]
-        ends = [(port.memory, source.memory) for port, source in plain.values()]
-        self._moves = merged([(target, given) for target, given in ends if target is not None and given is not None])
-        self._held = {
-            n: port.memory if n in plain and port.memory is not None else port.work
-            for n, (port, _) in self._pairs.items()
-        }
+        self._held, self._converted = {}, []
+        plain: list[tuple[Array, Array]] = []
+        for name, (port, source) in self._pairs.items():
+            if port.memory is None or source.memory is None or port.scale:
+                self._held[name] = port.work
+                self._converted.append((port, source))
+            else:
+                self._held[name] = port.memory
+                plain.append((port.memory, source.memory))
+        self._moves = merged(plain)
         first = next(iter(self._inputs.values()))
         self._probe, self._anywhere = first.memory, first.tensor
 
@@ -200,8 +202,7 @@ def merged(pairs: Sequence[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
 
 
 def _bytes(address: int, size: int) -> Array:
-    place = (ctypes.c_char * size).from_address(address)
-    return np.ndarray((size,), np.uint8, place)  # type: ignore[arg-type]  # ctypes arrays are buffers
+    return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
 
 
 def import_interpreter() -> Any:
