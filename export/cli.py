@@ -25,7 +25,7 @@ from edge.errors import ConfigError
 @click.option(
     "--metrics",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON from `wheatear evaluate`; its `card` table goes into the card.",
+    help="JSON from `wheatear evaluate`; its `card` table (in a file of results, the model's) goes into the card.",
 )
 @click.option("--rules", help="Recipe whose texts and decision rules the card gets, instead of the run's own.")
 @click.option("--plan", is_flag=True, help="Print every layer's delay, state and cost, and the latency; write nothing.")
@@ -65,9 +65,9 @@ def export(
     unknown = [name for name in chosen if name not in FORMATS]
     if unknown:
         raise ConfigError(f"--formats: expected some of {', '.join(FORMATS)}, got {', '.join(unknown)}")
-    figures = json.loads(metrics.read_text(encoding="utf-8"))["card"] if metrics else {}
     try:
         loaded = read(run)
+        figures = _figures(metrics, loaded.recipe.name) if metrics else {}
         recipe = recipes.presented(loaded.recipe, recipes.load(rules)) if rules else loaded.recipe
         loaded = Run(recipe, loaded.model, loaded.metrics, loaded.splits)
         if plan:
@@ -81,6 +81,26 @@ def export(
         raise ConfigError(f"export: {error}") from None
     size = sum((folder / file.name).stat().st_size for file in card.files)
     click.echo(f"{folder}: {card.name}@{card.version}, {len(card.files)} files, {size / 1e6:.2f} MB")
+
+
+def _figures(path: Path, name: str) -> dict[str, float]:
+    """The ``card`` table of a report, or of the model's section in a file of results.
+
+    Raises
+    ------
+    ConfigError
+        No JSON, or there is none for this model.
+    """
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--metrics: expected JSON of `wheatear evaluate` in {path}, got: {error}") from None
+    found = report.get("sections", {}).get(name, report) if isinstance(report, dict) else {}
+    if "card" not in found:
+        raise ConfigError(
+            f"--metrics: expected figures of {name!r} in {path}, got none; `wheatear evaluate` them first"
+        )
+    return dict(found["card"])
 
 
 if __name__ == "__main__":

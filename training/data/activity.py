@@ -79,4 +79,4 @@ def _hysteresis(db: Float32, high: float, low: float) -> npt.NDArray[np.bool_]:
 
 
 def _widen(mask: npt.NDArray[np.bool_], by: int) -> npt.NDArray[np.bool_]:
-    return np.convolve(mask, np.ones(2 * by + 1), "same") > 0 if by else mask
+    return np.convolve(mask, np.ones(2 * by + 1))[by : by + len(mask)] > 0 if by else mask
