@@ -5,9 +5,9 @@ float32    float32    float32           few weights whose rounding would be hear
 weights    int8       float32           activations whose rounding would be heard; as small as int8, as exact as float
 int8       int8       int8              all others
 
-Scores cross their thresholds at a slope, so an error shifts an event in time: by less than a frame where it is less than
-what a score gains in one (`BUDGET`). Errors of early layers pass through all later ones, so there int8 costs most; and it
-saves least there, for few channels over many bands hold few weights.
+Scores cross their thresholds at a slope, so an error shifts an event in time: by less than a frame where it is less
+than what a score gains in one (`BUDGET`). Errors of early layers pass through all later ones, so there int8 costs most;
+and it saves least there, for few channels over many bands hold few weights.
 """
 
 from __future__ import annotations
