@@ -34,6 +34,9 @@ def scored(model: nn.Module, front_end: FrontEnd, samples: Float32) -> Scored:
     frames = front_end.transform(samples)
     if not len(frames):
         raise ValueError(f"expected a recording of at least {front_end.spec.frames.window} samples, got {len(samples)}")
+    missing = getattr(model, "chunk", 1) - len(frames)
+    if missing > 0:  # shorter than the network's steps: the last frame goes on, as at the end of a stream
+        frames = np.concatenate([frames, np.repeat(frames[-1:], missing, 0)])
     device = next(model.parameters()).device
     scores = model(torch.from_numpy(frames)[None].to(device))
     return Scored(scores.frame[0].float().cpu().numpy(), pooled(scores)[0].float().cpu().numpy())

@@ -222,13 +222,19 @@ class MqttBridge:
         """Wait until everything sent is acknowledged; for so long, or until the end is near where None."""
         deadline = None if seconds is None else time.monotonic() + seconds
         closing_since: float | None = None
-        while not all(info.is_published() for info in self._sent):
+        while self._sent:
+            try:
+                if all(info.is_published() for info in self._sent):
+                    break
+            except RuntimeError:  # handed over without a connection: the window is sent again from its cursor
+                self._sent.clear()
+                return False
             now = time.monotonic()
             if self._closing and deadline is None:
                 closing_since = closing_since or now
             if (deadline and now >= deadline) or (closing_since and now >= closing_since + CLOSE_S):
                 return False
-            with suppress(RuntimeError):  # not connected: paho sends it later
+            with suppress(RuntimeError):  # said above, when it is asked again
                 self._sent[-1].wait_for_publish(0.05)
             if not self._connected.is_set():
                 time.sleep(0.05)

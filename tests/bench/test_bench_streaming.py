@@ -25,9 +25,9 @@ def test_the_tables_stand_between_the_marks_and_the_figures_beside_them(exact, t
         "window": "1 s",
         "runtime": "tflite",
         "ideal": 10.0,
-        "us_per_second": {"window": 2000.4, "state": 250.0, "two frames": 500.0},
+        "us_per_second": {"window": 2000.4, "state": 250.0, "short": 500.0},
         "ratio_same_hop": 8.0,
-        "ratio_two_frames": 4.0,
+        "ratio_short": 4.0,
         "warning": "",
     }
     results = {

@@ -133,7 +133,7 @@ class SlowModel(Model):
 
 def test_a_slowed_stage_shows_where_it_was_slowed():
     model = Model.load("esc10-s")
-    slow = SlowModel(model.card, model._engine)
+    slow = SlowModel(model.card, model._shared.engine)
     run = latency.measure(latency.Options(seconds=7, endpoint="ipc"), journal=SlowJournal, model=slow)
     assert len(run.journeys) > 1
     assert run.unexpected == run.lost_events == run.lost_samples == 0

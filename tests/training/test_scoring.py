@@ -1,0 +1,34 @@
+"""Scores of whole recordings, the shortest too."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from edge.frontend import spec
+from edge.frontend.stream import FrontEnd
+from training.models.registry import MODELS, Shape
+from training.scoring import scored
+
+SPEC = spec.parse(
+    {
+        "rate": 16_000,
+        "frames": {"window": 512, "hop": 320},
+        "bands": {"kind": "mel", "count": 64, "low": 50.0, "high": 8000.0},
+        "scale": {"kind": "ln", "floor": 1e-10},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return MODELS.build(MODELS.parse({"kind": "wheatear"}), Shape(64, 3, 50.0)).eval()
+
+
+@pytest.mark.parametrize("frames", [1, 3, 4, 40])
+def test_a_recording_shorter_than_a_step_is_scored_as_well(network, frames):
+    found = scored(network, FrontEnd(SPEC), np.zeros(512 + 320 * (frames - 1), np.float32))
+    assert found.clip.shape == (3,)
+    assert len(found.frame) == max(1, frames // 4)
