@@ -134,10 +134,9 @@ def test_garbage_on_the_port_harms_nobody(hut):
         with socket.create_connection((host, int(port)), 5) as connection:
             connection.sendall(noise)
     with hut.subscriber(hut.client("laptop")) as events:
-        while not events.heard:
+        while not events.heard:  # whoever has a key is served as before
             hut.outbox.submit(event(1))
-            if next(events).type == "gap":
-                break
+            next(events, None)
 
 
 def test_who_is_revoked_cannot_come_back(hut):
