@@ -9,9 +9,11 @@ Powers of sounds that know nothing of each other add, so bands of power are mixe
 
 from __future__ import annotations
 
+from training.augment.between_class import share as by_ear
+
 
 def between(share: float, first_db: float, second_db: float) -> tuple[float, float]:
     """Factors of two sounds' powers so that the first is heard with `share` (0 … 1, both excluded)."""
-    p = 1 / (1 + 10 ** ((first_db - second_db) / 20) * (1 - share) / share)
+    p = float(by_ear(share, first_db, second_db))
     whole = p**2 + (1 - p) ** 2
     return p**2 / whole, (1 - p) ** 2 / whole

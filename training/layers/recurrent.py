@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn import functional
 from training.layers.streaming import Clock, State, StreamLayer, Timeline, edges
 
 
-class Recurrent(StreamLayer):
+class Recurrent(StreamLayer, ABC):
     """Base: one recurrent layer over the frames of one band, ``[B, C, T, 1]`` to ``[B, hidden, T, 1]``.
 
     The hidden state enters frame 0 as zeros: what a layer before it gave while it was still waiting is forgotten there.
@@ -60,9 +61,9 @@ class Recurrent(StreamLayer):
         y = torch.stack(outputs, 2).unsqueeze(3)
         return y, {f"{self.path}.{n}": v[:, None, None] for n, v in zip(self.states, inner, strict=True)}
 
+    @abstractmethod
     def cell(self, frame: Tensor, gates: Tensor, inner: list[Tensor]) -> list[Tensor]:
         """Next states from the input's and the hidden state's share of the gates, ``[B, gates · hidden]``."""
-        raise NotImplementedError
 
     def multiplications(self) -> int:
         """Multiply-adds per frame."""

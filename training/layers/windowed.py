@@ -11,6 +11,7 @@ waits until its lookahead is there, and a little longer where the stride's phase
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Literal
 
@@ -23,7 +24,7 @@ from training.layers.streaming import Clock, State, StreamLayer, Timeline, valid
 Lookahead = int | Literal["same"]
 
 
-class Windowed(StreamLayer):
+class Windowed(StreamLayer, ABC):
     """Base of layers that see a window of frames; a subclass computes `window`, without padding in time.
 
     Parameters
@@ -58,9 +59,9 @@ class Windowed(StreamLayer):
         """Frames of state."""
         return self.left + self.wait
 
+    @abstractmethod
     def window(self, x: Tensor) -> Tensor:
         """Compute ``(T − span) // stride + 1`` frames of padded input."""
-        raise NotImplementedError
 
     def shape(self, timeline: Timeline) -> tuple[int, int]:
         """Channels and bands of the output."""
