@@ -59,6 +59,19 @@ class Commands(click.Group):
         except WheatearError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
+        except ModuleNotFoundError as error:  # a command loads its libraries when it runs
+            name = str(ctx.invoked_subcommand)
+            extra = _extra_of(name)
+            if extra is None:
+                raise
+            click.echo(f"Error: {name} needs the package {error.name!r}: pip install 'wheatear[{extra}]'", err=True)
+            ctx.exit(2)
+
+
+def _extra_of(command: str) -> str | None:
+    """The extra that a command belongs to; None for the device's own."""
+    points = list(entry_points(group="wheatear.commands", name=command))
+    return EXTRAS[points[0].module.partition(".")[0]] if points else None
 
 
 def _missing(name: str, extra: str, error: ModuleNotFoundError) -> click.Command:
