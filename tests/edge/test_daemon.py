@@ -318,7 +318,10 @@ def test_events_fit_their_schema(wav):
 
 
 def test_a_command_whose_library_is_missing_says_which_extra_brings_it():
-    code = "import sys; sys.modules['torch'] = None; sys.argv = ['wheatear', 'recipes']; from edge.cli import main; main()"
+    code = (
+        "import sys; sys.modules['torch'] = None; sys.argv = ['wheatear', 'recipes']; "
+        "from edge.cli import main; main()"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert done.stderr.startswith("Error: recipes needs the package 'torch")
