@@ -319,8 +319,7 @@ def test_events_fit_their_schema(wav):
 
 def test_a_command_whose_library_is_missing_says_which_extra_brings_it():
     code = (
-        "import sys; sys.modules['torch'] = None; sys.argv = ['wheatear', 'recipes']; "
-        "from edge.cli import main; main()"
+        "import sys; sys.modules['torch'] = None; sys.argv = ['wheatear', 'recipes']; from edge.cli import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
