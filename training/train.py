@@ -21,14 +21,14 @@ from training.compute import Compute, compute
 from training.data.check import check
 from training.data.dataset import Dataset
 from training.data.shelf import Shelf
-from training.figures import clip_figures, headline
+from training.evaluation.figures import clip_figures, headline
+from training.evaluation.scoring import scored
 from training.losses import LOSSES
 from training.parts import Parts, parts
 from training.procedures import PROCEDURES, Job
 from training.procedures.registry import Watch
 from training.recipe import Recipe
 from training.sampling import SAMPLERS, Material, Sampler
-from training.scoring import scored
 
 MEASURED = 200  # examples that the features' mean and deviation are measured on
 STATISTICS_STEP = 1 << 31  # a step that no training reaches: examples of their own

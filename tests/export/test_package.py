@@ -19,9 +19,9 @@ from export import cli, parity
 from training import recipe, run
 from training.data import decode
 from training.data.formats.esc import LABELS
-from training.deployed import of_model
+from training.evaluation.deployed import of_model
+from training.evaluation.scoring import scored
 from training.metrics.events import count, detect
-from training.scoring import scored
 from training.train import Options, train
 
 SMALL = (

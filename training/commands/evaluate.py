@@ -49,8 +49,8 @@ def evaluate(
       wheatear evaluate edge/zoo/esc10-s --data ../shared/data --folder esc50 --format esc --set subset=esc50
       wheatear evaluate runs/fold* --data ../shared/data --into docs/results.json --section esc10-s
     """
-    from training import report
-    from training.evaluate import evaluate as measure
+    from training.evaluation import report
+    from training.evaluation.evaluate import evaluate as measure
 
     if bool(into) != bool(section):
         raise ConfigError("evaluate: expected --into FILE and --section NAME together, got one of them")

@@ -56,8 +56,8 @@ def tune(
       wheatear tune edge/zoo/esc10-s --data ../shared/data --runs runs/fold1 --runs runs/fold2 --write
       wheatear tune my-model --data . --folder garden --format folders --criterion false-alarms --per-hour 0.5
     """
-    from training import report
-    from training.tuning import tune_target
+    from training.evaluation import report
+    from training.tuning.target import tune_target
 
     table = table_of(folder, kind, settings)
     try:
@@ -74,7 +74,7 @@ def tune(
     if out:
         report.write(out, found.report)
     if write:
-        from training import rules
+        from training.tuning import rules
 
         rules.write(found.path, found.rules, found.tuned_on)
         click.echo(f"{found.path}: rules of {found.changed} classes written", err=True)

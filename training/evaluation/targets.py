@@ -17,8 +17,8 @@ from edge.blocks import ScoreBlock
 from edge.errors import ConfigError
 from edge.inference import store
 from edge.inference.card import Card, Decode
-from training import deployed
 from training.data.dataset import Dataset, Item
+from training.evaluation import deployed
 
 if TYPE_CHECKING:
     from training.run import Run
@@ -162,7 +162,7 @@ def _of_card(card: Card) -> Callable[[str, Item], bool]:
 
 def _offline(run: Run) -> Scorer:
     from edge.frontend.stream import FrontEnd
-    from training.scoring import scored
+    from training.evaluation.scoring import scored
 
     spec = run.recipe.frontend
     front_end = FrontEnd(spec)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from edge.blocks import ScoreBlock
 from edge.inference.card import Decode
 from training.data.dataset import Dataset, Item, Sound
+from training.evaluation.targets import Target, clip_scores
 from training.metrics.events import decode, sounds
-from training.targets import Target, clip_scores
 
 Float32 = npt.NDArray[np.float32]
 

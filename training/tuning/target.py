@@ -13,13 +13,13 @@ from edge.decode.decoder import Decoder
 from edge.errors import ConfigError
 from edge.inference.card import Decode
 from training import recipe as recipes
-from training import targets
 from training.data.dataset import Dataset
-from training.evaluate import Source, Tell, background_of, held_out, open_source
-from training.heard import Heard, hear
-from training.measures import HEADLINES, Figures
-from training.targets import Target
-from training.tune import Criterion, compare, cross_tuned, tune
+from training.evaluation import targets
+from training.evaluation.evaluate import Source, Tell, background_of, held_out, open_source
+from training.evaluation.heard import Heard, hear
+from training.evaluation.measures import HEADLINES, Figures
+from training.evaluation.targets import Target
+from training.tuning.tune import Criterion, compare, cross_tuned, tune
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _learnt(target: Target, source: Source, dataset: Dataset) -> bool:
 def _cross(heard: Sequence[Heard], groups: Sequence[int], labels: Sequence[str], rules: Decode, source: Source,
            **how: Any) -> Figures:  # fmt: skip
     """Figures where each fold is decided by the rules that the others chose, averaged over the folds."""
-    from training.measures import measure
+    from training.evaluation.measures import measure
 
     parts = [
         measure(own, labels, chosen, exclusive=source.dataset.exclusive)

@@ -1,7 +1,7 @@
 """Per-class decision rules from validation data: thresholds and median widths, by F1 or by a bound on false alarms.
 
-Scores are computed once. For each class, every median width and pair of thresholds is decided by `training.sweep`; the
-middle of the widest plateau of the best figure is taken, for its edges are luck.
+Scores are computed once. For each class, every median width and pair of thresholds is decided by
+`training.tuning.sweep`; the middle of the widest plateau of the best figure is taken, for its edges are luck.
 
     figure  │      ┌────────────┐
             │  ┌─┐ │     ▲      │
@@ -23,9 +23,9 @@ import numpy.typing as npt
 
 from edge.decode.decoder import Decoder
 from edge.inference.card import Decode, Rule
-from training import sweep
-from training.heard import Heard
-from training.measures import measure
+from training.evaluation.heard import Heard
+from training.evaluation.measures import measure
+from training.tuning import sweep
 
 Criterion = Literal["f1", "false-alarms"]
 Float64 = npt.NDArray[np.float64]

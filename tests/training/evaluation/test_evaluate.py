@@ -13,12 +13,12 @@ from click.testing import CliRunner
 from edge.blocks import ScoreBlock
 from edge.errors import ConfigError
 from edge.inference.card import Decode
-from training import evaluate, heard, measures, probes, report, targets
 from training.commands.evaluate import command_line
 from training.commands.evaluate import evaluate as command
 from training.data import decode
 from training.data.dataset import Dataset, Item, Sound
-from training.targets import Target
+from training.evaluation import evaluate, heard, measures, probes, report, targets
+from training.evaluation.targets import Target
 
 LABELS = ("low", "high")
 RATE = 16_000
@@ -278,7 +278,7 @@ def test_runs_of_the_same_fold_are_refused(folds):
 
 def test_a_recipe_is_tuned_on_the_held_out_scores_of_its_folds(folds):
     from training import recipe
-    from training.tuning import tune_target
+    from training.tuning.target import tune_target
 
     path = folds / "mine.toml"
     path.write_text((recipe.BUILT_IN / "esc10-s.toml").read_text())

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edge.inference.card import Decode
 from training.data.dataset import Sound
-from training.heard import Heard
+from training.evaluation.heard import Heard
 from training.metrics import alarms, clips, collar, psds
 from training.metrics.intervals import Interval, bootstrap, of_mean
 

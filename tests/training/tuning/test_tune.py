@@ -16,15 +16,15 @@ from edge.errors import CardError, ConfigError
 from edge.inference import check, store
 from edge.inference.card import Decode, Rule
 from edge.inference.model import Model
-from training import rules as rule_files
-from training import tuning
 from training.commands.tune import tune as command
 from training.data import decode
 from training.data.dataset import Dataset, Item, Sound
-from training.evaluate import Source
-from training.heard import Heard
-from training.targets import Target
-from training.tune import cross_tuned, tune
+from training.evaluation.evaluate import Source
+from training.evaluation.heard import Heard
+from training.evaluation.targets import Target
+from training.tuning import rules as rule_files
+from training.tuning import target as tuning
+from training.tuning.tune import cross_tuned, tune
 
 LABELS = ["dog", "rain"]
 RULES = Decode(on=0.5, off=0.25, labels={"rain": Rule(on=0.6)})

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import ConfigError
-from training import probes, targets
 from training.data.dataset import Dataset
-from training.heard import Heard, hear, nothing_sounds
-from training.measures import Figures, across, measure
-from training.targets import Target
+from training.evaluation import probes, targets
+from training.evaluation.heard import Heard, hear, nothing_sounds
+from training.evaluation.measures import Figures, across, measure
+from training.evaluation.targets import Target
 
 Tell = Callable[[str, int, int], None]
 
@@ -75,8 +75,8 @@ def evaluate(
     -------
     dict
         ``data``, ``labels``; ``targets``: what each is, its ``figures`` (None where it has seen all recordings), and
-        ``quiet``; ``folds`` (see `training.measures.across`) where runs held out different folds; ``card``: what the
-        model's card may carry.
+        ``quiet``; ``folds`` (see `training.evaluation.measures.across`) where runs held out different folds;
+        ``card``: what the model's card may carry.
 
     Raises
     ------

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from training.data.dataset import Sound
-from training.heard import Heard
+from training.evaluation.heard import Heard
+from training.evaluation.targets import Target
 from training.metrics.alarms import upper_rate
 from training.metrics.events import decode, sounds
-from training.targets import Target
 
 Float32 = npt.NDArray[np.float32]
 LEVELS_DB = (-60, -50, -40, -30, -20, -10)

@@ -8,8 +8,8 @@ import torch
 
 from edge.frontend import spec
 from edge.frontend.stream import FrontEnd
+from training.evaluation.scoring import scored
 from training.models.registry import MODELS, Shape
-from training.scoring import scored
 
 SPEC = spec.parse(
     {

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from edge.blocks import ScoreBlock
 from edge.inference.card import Decode
-from training import sweep
 from training.data.dataset import Sound
 from training.metrics import collar
 from training.metrics.events import decode, sounds
+from training.tuning import sweep
 
 LABELS = ["a", "b"]
 GRID = np.array([(on, off) for on in (0.3, 0.5, 0.8) for off in (0.2, 0.3) if off <= on])

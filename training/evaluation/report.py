@@ -1,7 +1,8 @@
 """Figures as a page for people and a file for programs.
 
 ``docs/results.json`` holds sections by name, in the order in which they first came; ``docs/results.md`` is rendered
-from it. A section is a dict with ``kind``: ``evaluation``, as `training.evaluate` gives it, or ``table``, see `table`.
+from it. A section is a dict with ``kind``: ``evaluation``, as `training.evaluation.evaluate` gives it, or ``table``,
+see `table`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import ConfigError
-from training.measures import HEADLINES
+from training.evaluation.measures import HEADLINES
 
 Section = Mapping[str, Any]
 JUDGED = "Only recordings that training never saw are judged; *found* is the share with an event of their class."
@@ -257,7 +258,7 @@ RENDERERS: dict[str, Callable[[Section], list[str]]] = {
 
 def _pictures(folder: Path, section: Section) -> list[Path]:
     """Draw what there is: the confusion, and the figure by class that says most."""
-    from training import plots
+    from training.evaluation import plots
 
     if section["kind"] != "evaluation":
         return []

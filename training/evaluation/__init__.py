@@ -1,0 +1,1 @@
+"""Measuring networks and model folders on recordings that they never learnt from."""

@@ -1,0 +1,1 @@
+"""Decision rules chosen by validation recordings: thresholds and median widths per class."""
