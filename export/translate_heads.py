@@ -25,7 +25,7 @@ from training.layers.heads import (
     PoolingHead,
     WeightedHead,
 )
-from training.layers.mean_std import LEAST, MeanStdHead
+from training.layers.mean_std import LEAST, AttentiveMeanStdHead, MeanStdHead
 
 Terms = Callable[[Writer, Any, int], tuple[int, int]]
 
@@ -65,6 +65,10 @@ def _seen(t: Translator, layer: PoolingHead, ring: int) -> int:
 def _ring(w: Writer, layer: PoolingHead, x: int) -> int:
     if isinstance(layer, MaxHead):
         return _probabilities(w, layer, x)
+    if isinstance(layer, AttentiveMeanStdHead):
+        weight = _attention(w, layer.attend, x)
+        weighted = w.multiply(x, weight)
+        return w.concatenate([weighted, w.multiply(weighted, x), weight], axis=3)
     if isinstance(layer, MeanMaxHead | MeanStdHead):
         ones = w.constant(np.ones((*w.shape(x)[:3], 1), np.float32))
         return w.concatenate([x, ones] if isinstance(layer, MeanMaxHead) else [x, w.multiply(x, x), ones], axis=3)

@@ -57,6 +57,11 @@ class Compute:
             return model
         return DistributedDataParallel(model, device_ids=None if self.device == "cpu" else [self.device])
 
+    def meet(self) -> None:
+        """Wait for all processes."""
+        if self.world > 1:
+            torch.distributed.barrier()
+
 
 def leads() -> bool:
     """Whether this process speaks for all of a distributed training."""

@@ -65,6 +65,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Of weights and batches.
     threads
         Of PyTorch: sums depend on it, so it belongs to what reproduces a run.
+    mixed
+        Whether products are computed in bfloat16; unset: on a GPU only.
     inner
         Share of the training part that is held back for choosing (early stopping, thresholds); whole groups of it.
     decode
@@ -87,6 +89,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     attribution: str = ""
     seed: Annotated[int, Meta(ge=0)] = 0
     threads: Annotated[int, Meta(ge=1, le=256)] = 1
+    mixed: bool | None = None
     inner: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     decode: Decode = Decode()
 

@@ -17,9 +17,11 @@ from edge.errors import ConfigError
 from training.data.dataset import Dataset
 from training.models import MODELS, Shape
 from training.recipe import Recipe, load
+from training.registry import Part
 
 Float32 = npt.NDArray[np.float32]
 FILES = ("recipe.toml", "weights.safetensors", "metrics.json", "splits.json")
+CHECKPOINTS = "checkpoint*.safetensors"  # a procedure may keep some of its own beside the fit's
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,10 @@ class Run:
         return [item.samples(self.recipe.frontend.rate) for item in self.part(data, name).items]
 
 
-def network(recipe: Recipe, classes: int) -> nn.Module:
-    """Build the recipe's network with fresh weights."""
+def network(recipe: Recipe, classes: int, other: Part | None = None) -> nn.Module:
+    """Build the recipe's network, or another one for its features, with fresh weights."""
     spec = recipe.frontend
-    return MODELS.build(recipe.model, Shape(spec.count, classes, spec.rate / spec.hop))
+    return MODELS.build(other or recipe.model, Shape(spec.count, classes, spec.rate / spec.hop))
 
 
 def begin(folder: Path, recipe: Recipe, splits: dict[str, Any]) -> Path:
@@ -81,7 +83,10 @@ def begin(folder: Path, recipe: Recipe, splits: dict[str, Any]) -> Path:
         The folder holds the checkpoint of another recipe or split, which must not be gone on with.
     """
     checkpoint = folder / "checkpoint.safetensors"
-    if checkpoint.exists() and (load(folder / "recipe.toml"), _json(folder / "splits.json")) != (recipe, splits):
+    if any(folder.glob(CHECKPOINTS)) and (load(folder / "recipe.toml"), _json(folder / "splits.json")) != (
+        recipe,
+        splits,
+    ):
         raise ConfigError(
             f"run {folder}: expected a checkpoint of this recipe and fold, got another one's; "
             "remove the folder or choose another --out"
@@ -96,7 +101,8 @@ def finish(folder: Path, weights: dict[str, Tensor], metrics: dict[str, Any]) ->
     """Write the result and remove the checkpoint."""
     save_file({k: v.cpu().contiguous() for k, v in weights.items()}, folder / "weights.safetensors")
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    for checkpoint in folder.glob(CHECKPOINTS):
+        checkpoint.unlink()
 
 
 def finished(folder: Path) -> bool:

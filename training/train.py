@@ -24,10 +24,12 @@ from training.data.shelf import Shelf
 from training.evaluation.figures import clip_figures, headline
 from training.evaluation.scoring import scored
 from training.losses import LOSSES
+from training.models import MODELS
 from training.parts import Parts, parts
 from training.procedures import PROCEDURES, Job
 from training.procedures.registry import Watch
 from training.recipe import Recipe
+from training.registry import Part
 from training.sampling import SAMPLERS, Material, Sampler
 
 MEASURED = 200  # examples that the features' mean and deviation are measured on
@@ -77,7 +79,7 @@ def train(
     ConfigError
         `out` holds the checkpoint of another recipe or fold.
     """
-    with compute(recipe.threads) as machine:
+    with compute(recipe.threads, recipe.mixed) as machine:
         return _train(recipe, data, out, options, machine, watching)
 
 
@@ -91,7 +93,7 @@ def _train(
     recipe = measured(recipe, split.train, background, shelf)
     sampler = SAMPLERS.build(recipe.sampling, _material(recipe, split.train, background, shelf))
     labels = split.train.labels
-    model = run.network(recipe, len(labels)).to(memory_format=torch.channels_last)
+    model = fresh(recipe, len(labels))
     splits = _names(labels, options.fold, split, background)
     checkpoint = run.begin(out, recipe, splits) if machine.leads else out / "checkpoint.safetensors"
     steps = getattr(recipe.procedure.settings, "steps", 0)
@@ -106,6 +108,7 @@ def _train(
             watch=watch,
             until=options.until,
             fold=options.fold,
+            build=lambda table: fresh(recipe, len(labels), MODELS.parse(table, "procedure.teacher")),
         )
         fitted = PROCEDURES.build(recipe.procedure)(job)
     metrics: dict[str, object] = {
@@ -125,6 +128,11 @@ def _train(
     if machine.leads:
         run.finish(out, fitted.weights, metrics)
     return metrics
+
+
+def fresh(recipe: Recipe, classes: int, other: Part | None = None) -> nn.Module:
+    """Build the recipe's network, or another one, as convolutions are fastest."""
+    return run.network(recipe, classes, other).to(memory_format=torch.channels_last)
 
 
 def measured(recipe: Recipe, dataset: Dataset, background: Dataset | None, shelf: Shelf) -> Recipe:

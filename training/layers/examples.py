@@ -22,7 +22,7 @@ from training.layers.heads import (
     MeanMaxHead,
     MultiLevelAttentionHead,
 )
-from training.layers.mean_std import MeanStdHead
+from training.layers.mean_std import AttentiveMeanStdHead, MeanStdHead
 from training.layers.network import Network
 from training.layers.norm import BatchNorm
 from training.layers.pooling import AveragePool, MaxPool
@@ -113,6 +113,9 @@ HEADS: dict[str, Callable[[int], Head]] = {
     "attention of several levels": lambda size: MultiLevelAttentionHead(size, 5, 2, CLASSES, WINDOW),
     "mean and max": lambda size: MeanMaxHead(nn.Linear(size, CLASSES), WINDOW),
     "mean and deviation": lambda size: MeanStdHead(nn.Linear(size, CLASSES), nn.Linear(2 * size, CLASSES), WINDOW),
+    "weighted mean and deviation": lambda size: AttentiveMeanStdHead(
+        nn.Linear(size, CLASSES), nn.Linear(2 * size, CLASSES), WINDOW
+    ),
     "one-frame window": lambda size: AttentionHead(nn.Linear(size, CLASSES), 1),
 }
 

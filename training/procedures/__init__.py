@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.procedures import fit
+from training.procedures import distil, fit
 from training.procedures.registry import PROCEDURES, Fitted, Job, Procedure
 
-__all__ = ["PROCEDURES", "Fitted", "Job", "Procedure", "fit"]
+__all__ = ["PROCEDURES", "Fitted", "Job", "Procedure", "distil", "fit"]

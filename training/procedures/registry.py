@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -14,6 +15,10 @@ from training.losses.registry import Loss
 from training.registry import Registry
 
 Watch = Callable[[int, Mapping[str, float]], None]
+
+
+def _none(table: dict[str, Any]) -> nn.Module:
+    raise ValueError(f"procedure: expected a job that can build networks, got one that cannot, for {table!r}")
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Job:
         Stop early at this step and leave the checkpoint (for tests and interrupted work).
     fold
         The fold held out, for procedures that look up other runs of the same fold; None without.
+    build
+        A fresh network for the same features and classes, from a table such as a recipe's ``[model]``.
     """
 
     model: nn.Module
@@ -51,6 +58,7 @@ class Job:
     watch: Watch = lambda *_: None
     until: int | None = None
     fold: int | None = None
+    build: Callable[[dict[str, Any]], nn.Module] = _none
 
 
 @dataclass(frozen=True)
