@@ -159,7 +159,7 @@ class _Steps:
 
     def calibration(self, run: StepFunction) -> list[Tensors]:
         """Inputs of some steps of streamed clips: real features with the states that they lead to."""
-        chosen = self._clips[3 :: max(1, len(self._clips) // CALIBRATION_CLIPS)]
+        chosen = self._clips[3 :: max(1, len(self._clips) // CALIBRATION_CLIPS)] or self._clips
         clips = [self._front_end.transform(clip) for clip in chosen]
         return [feed for frames in clips for feed in stream(run, self.graph, frames, EVERY).feeds]
 

@@ -91,7 +91,7 @@ def _train(
     split, background, bad = _data(recipe, data, options)
     shelf = Shelf(recipe.frontend.rate)
     recipe = measured(recipe, split.train, background, shelf)
-    sampler = SAMPLERS.build(recipe.sampling, _material(recipe, split.train, background, shelf))
+    sampler = SAMPLERS.build(recipe.sampling, material(recipe, split.train, background, shelf))
     labels = split.train.labels
     model = fresh(recipe, len(labels))
     splits = _names(labels, options.fold, split, background)
@@ -139,7 +139,7 @@ def measured(recipe: Recipe, dataset: Dataset, background: Dataset | None, shelf
     """Return the recipe with its features standardised by what `MEASURED` of its examples measure."""
     if recipe.frontend.post:
         return recipe
-    sampler = SAMPLERS.build(recipe.sampling, _material(recipe, dataset, background, shelf))
+    sampler = SAMPLERS.build(recipe.sampling, material(recipe, dataset, background, shelf))
     frames = sampler.batch(MEASURED, recipe.seed, STATISTICS_STEP).features
     post = [Standardise(mean=round(float(frames.mean()), 4), std=round(float(frames.std()), 4))]
     return msgspec.structs.replace(recipe, frontend=msgspec.structs.replace(recipe.frontend, post=post))
@@ -155,7 +155,8 @@ def held_out(model: nn.Module, recipe: Recipe, dataset: Dataset, shelf: Shelf) -
     return {**figures, "hits": hits}
 
 
-def _material(recipe: Recipe, dataset: Dataset, background: Dataset | None, shelf: Shelf) -> Material:
+def material(recipe: Recipe, dataset: Dataset, background: Dataset | None, shelf: Shelf) -> Material:
+    """Return what the recipe's sampler draws from."""
     quiet = background.items if background else None
     return Material(
         dataset, background, shelf, recipe.frontend, Chain(recipe.augment, backgrounds=quiet, rate=recipe.frontend.rate)
