@@ -29,7 +29,9 @@ class Network(nn.Module):
 
     def forward(self, features: Tensor) -> Scores:
         """Whole clip."""
-        return self.head(self.body(features.unsqueeze(1)))
+        x = self.body(features.unsqueeze(1))
+        with torch.autocast(x.device.type, enabled=False):  # a sure probability is 1 in half precision: no way back
+            return self.head(x.float())
 
     def embed(self, features: Tensor) -> Tensor:
         """Embeddings ``[B, T', D]`` of a whole clip."""
