@@ -175,11 +175,14 @@ class MicroHead(PoolingHead):
         found = [d.unflatten(1, (scale.frames, -1)).mean(1) for scale, _, d in self.ringed(ring)]
         return sum(found[1:], found[0]) / len(found)
 
+    def mean(self, seen: Tensor) -> Tensor:
+        """Mean over what was heard of every window, ``[B, U, T, 1]``."""
+        means = functional.avg_pool2d(seen[:, : self.averaged + 1], (self.window, 1), 1)
+        return means[:, : self.averaged] / means[:, self.averaged :].clamp_min(TINY)
+
     def pool(self, seen: Tensor) -> Tensor:
         """Clip probabilities of every window."""
-        means = functional.avg_pool2d(seen[:, : self.averaged + 1], (self.window, 1), 1)
-        mean = means[:, : self.averaged] / means[:, self.averaged :].clamp_min(TINY)
-        macro = self.classified(mean) if self.scheme in MACRO else mean
+        macro = self.classified(self.mean(seen)) if self.scheme in MACRO else self.mean(seen)
         if self.scheme not in ATTENDING:
             return macro
         count = seen.shape[2] - self.window + 1
@@ -219,7 +222,11 @@ class MicroHead(PoolingHead):
         return found
 
     def _scores(self, ring: Tensor, seen: Tensor) -> Scores:
-        return Scores(rows(self.own(ring)), rows(self.pool(seen)))
+        if self.scheme != "mean":
+            return Scores(rows(self.own(ring)), rows(self.pool(seen)))
+        both = self.classified(torch.cat([ring[:, : self.size], self.mean(seen)], 2))  # f_cls stands in a file once
+        own, clip = both.split([ring.shape[2], both.shape[2] - ring.shape[2]], 2)
+        return Scores(rows(own), rows(clip))
 
     def _supervised(self, x: Tensor) -> Supervised:
         ring = self.ring(x)
