@@ -27,6 +27,7 @@ from training.layers.heads import (
     WeightedHead,
 )
 from training.layers.mean_std import LEAST, AttentiveMeanStdHead, MeanStdHead
+from training.layers.micro import MicroHead
 
 Terms = Callable[[Writer, Any, int], tuple[int, int]]
 

@@ -24,6 +24,7 @@ from training.layers.heads import (
     MultiLevelAttentionHead,
 )
 from training.layers.mean_std import AttentiveMeanStdHead, MeanStdHead
+from training.layers.micro import SCHEMES
 from training.layers.network import Network
 from training.layers.norm import BatchNorm
 from training.layers.pooling import AveragePool, MaxPool
