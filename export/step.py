@@ -54,7 +54,8 @@ class Graph(nn.Module):
         self.bands, self.chunk = model.bands, frames
         self.shapes: dict[str, list[int]] = {}
         self.clocked = False
-        fold(self.body)
+        for part in (self.body, self.head):
+            fold(part)
 
     @property
     def pools(self) -> bool:
@@ -123,7 +124,7 @@ class Step(Graph):
         scores, pooled = self.head.step(embedding, state, clock)
         after |= pooled
         shown = scores if self.pools else scores[:1]
-        return *shown, rows(embedding), *(after[name] for name in self.shapes)
+        return *shown, rows(self.head.vector(embedding)), *(after[name] for name in self.shapes)
 
 
 class Window(Graph):
@@ -142,7 +143,7 @@ class Window(Graph):
         embedding = self.body(features.unsqueeze(1))
         scores = self.head(embedding)
         shown = (scores.frame, scores.clip[:, -1]) if self.pools else (scores.frame,)
-        return *shown, rows(embedding)
+        return *shown, rows(self.head.vector(embedding))
 
 
 class Streamed(NamedTuple):

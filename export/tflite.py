@@ -31,7 +31,7 @@ def write(graph: Graph, path: Path) -> None:
     outputs = {"scores": _rows(w, scores, "scores")}
     if clip is not None:
         outputs["clip"] = _rows(w, clip, "clip") if isinstance(graph, Step) else _row(w, clip, "clip")
-    outputs["embedding"] = _rows(w, embedding, "embedding")
+    outputs["embedding"] = _rows(w, translator.channels(embedding, 0, graph.head.published), "embedding")
     w.save(path, outputs | {f"next.{name}": translator.after[name] for name in graph.shapes})
 
 

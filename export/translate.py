@@ -17,7 +17,8 @@ from training.layers.excite import SqueezeExcite
 from training.layers.norm import BatchNorm, affine
 from training.layers.pooling import MaxPool, Pool
 from training.layers.recurrent import GRU, LSTM, Recurrent
-from training.layers.reshape import BandsToChannels, ChannelsToBands
+from training.layers.reshape import BandsToChannels, ChannelsToBands, FramesToChannels
+from training.layers.segments import GlobalMean, Segments, WholeMaxPool
 from training.layers.streaming import Branch, Delay, Identity, Residual, Sequential, StreamLayer, Timeline, edges
 from training.layers.windowed import Windowed
 
@@ -86,7 +87,9 @@ class Translator:
 
     def channels(self, x: int, first: int, count: int) -> int:
         """Channels ``first … first + count − 1``."""
-        _, frames, bands, _ = self.writer.shape(x)
+        _, frames, bands, channels = self.writer.shape(x)
+        if (first, count) == (0, channels):
+            return x
         return self.writer.slice(x, [0, 0, 0, first], [1, frames, bands, count])
 
     def masked(self, x: int, timeline: Timeline, first: int, begin: bool, end: bool, padding: float = 0.0) -> int:
@@ -260,6 +263,36 @@ def _to_channels(t: Translator, layer: BandsToChannels, x: int) -> int:  # noqa:
 def _to_bands(t: Translator, layer: ChannelsToBands, x: int) -> int:
     _, frames, _, channels = t.writer.shape(x)
     return t.writer.reshape(x, [1, frames, layer.bands, channels // layer.bands])
+
+
+@translates(Segments)
+def _segments(t: Translator, layer: Segments, x: int) -> int:
+    """Every segment of a step, or of a window, through its own copy of the operators."""
+    if not isinstance(layer.body, StreamLayer):
+        raise TypeError(f"layer `{layer.path}`: no TFLite translation for {type(layer.body).__name__} in segments")
+    x, inner = windowed(t, layer, x), Translator(t.writer, streaming=False, clock=None, past={})
+    starts = range(0, t.writer.shape(x)[1] - layer.length + 1, layer.time_stride)
+    found = [inner.layer(layer.body, t.cut(x, first, layer.length)) for first in starts]
+    return t.writer.concatenate(found, axis=1) if len(found) > 1 else found[0]
+
+
+@translates(WholeMaxPool)
+def _whole_pool(t: Translator, layer: WholeMaxPool, x: int) -> int:
+    return t.writer.pool(x, layer.kernel, layer.stride, largest=True)
+
+
+@translates(GlobalMean)
+def _global_mean(t: Translator, layer: GlobalMean, x: int) -> int:  # noqa: ARG001 - every translation takes these
+    return t.writer.mean(t.writer.mean(x, 1), 2)
+
+
+@translates(FramesToChannels)
+def _frames_to_channels(t: Translator, layer: FramesToChannels, x: int) -> int:
+    count = layer.time_stride
+    x = windowed(t, layer, x)
+    _, frames, _, channels = t.writer.shape(x)
+    x = t.cut(x, 0, frames // count * count)
+    return t.writer.reshape(x, [1, frames // count, 1, count * channels])
 
 
 @translates(GRU, LSTM)

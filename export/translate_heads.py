@@ -9,6 +9,7 @@ import numpy as np
 
 from export.flatbuffer import Writer
 from export.translate import Translator, array, dense
+from export.translate_micro import micro
 from training.layers.heads import (
     LIMIT,
     LOWEST,
@@ -26,6 +27,7 @@ from training.layers.heads import (
     WeightedHead,
 )
 from training.layers.mean_std import LEAST, AttentiveMeanStdHead, MeanStdHead
+from training.layers.micro import MicroHead
 
 Terms = Callable[[Writer, Any, int], tuple[int, int]]
 
@@ -40,6 +42,8 @@ def head(t: Translator, layer: Head, x: int) -> tuple[int, int | None]:
     """
     if type(layer) is Head:
         return t.writer.sigmoid(dense(t.writer, layer.classify, x)), None
+    if isinstance(layer, MicroHead):
+        return micro(t, layer, x, _seen)
     if not isinstance(layer, PoolingHead) or (isinstance(layer, WeightedHead) and type(layer) not in TERMS):
         raise TypeError(f"layer `{layer.path}`: no TFLite translation for {type(layer).__name__}")
     ring = _ring(t.writer, layer, x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -57,6 +57,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         The publication or method card that it follows.
     frontend
         Without ``post``, the features are standardised by what the training batches measure.
+    standardise
+        By one mean and deviation for ``all`` features, or by those of each of them.
     data, background
         Data sets below ``--data``: the labelled one, and recordings without any of its classes.
     augment
@@ -91,6 +93,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     threads: Annotated[int, Meta(ge=1, le=256)] = 1
     mixed: bool | None = None
     inner: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    standardise: Literal["all", "each"] = "all"
     decode: Decode = Decode()
 
     def table(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from edge.frontend.spec import Standardise
 from edge.frontend.stream import FrontEnd
@@ -33,6 +33,7 @@ from training.registry import Part
 from training.sampling import SAMPLERS, Material, Sampler
 
 MEASURED = 200  # examples that the features' mean and deviation are measured on
+LEAST = 1e-3  # deviation of a feature that hardly varies
 STATISTICS_STEP = 1 << 31  # a step that no training reaches: examples of their own
 Watching = Callable[..., AbstractContextManager[Watch]]
 
@@ -90,7 +91,7 @@ def _train(
     torch.manual_seed(recipe.seed)
     split, background, bad = _data(recipe, data, options)
     shelf = Shelf(recipe.frontend.rate)
-    recipe = measured(recipe, split.train, background, shelf)
+    recipe = counted(measured(recipe, split.train, background, shelf), split.train)
     sampler = SAMPLERS.build(recipe.sampling, material(recipe, split.train, background, shelf))
     labels = split.train.labels
     model = fresh(recipe, len(labels))
@@ -139,10 +140,30 @@ def measured(recipe: Recipe, dataset: Dataset, background: Dataset | None, shelf
     """Return the recipe with its features standardised by what `MEASURED` of its examples measure."""
     if recipe.frontend.post:
         return recipe
+    axes = (0, 1) if recipe.standardise == "each" else (0, 1, 2)
     sampler = SAMPLERS.build(recipe.sampling, material(recipe, dataset, background, shelf))
     frames = sampler.batch(MEASURED, recipe.seed, STATISTICS_STEP).features
-    post = [Standardise(mean=round(float(frames.mean()), 4), std=round(float(frames.std()), 4))]
+    mean, std = frames.mean(axes), frames.std(axes).clamp_min(LEAST)
+    post = [Standardise(mean=rounded(mean), std=rounded(std))]
     return msgspec.structs.replace(recipe, frontend=msgspec.structs.replace(recipe.frontend, post=post))
+
+
+def rounded(value: Tensor) -> float | list[float]:
+    """Return a number, or one per feature, with the digits that a recipe shows."""
+    numbers = [round(float(v), 4) for v in value.flatten()]
+    return numbers if value.ndim else numbers[0]
+
+
+def counted(recipe: Recipe, dataset: Dataset) -> Recipe:
+    """Return the recipe whose loss knows which share of the training clips each class is in, if it asks for that."""
+    settings = recipe.loss.settings
+    if getattr(settings, "shares", None) != []:
+        return recipe
+    known = [item.weak for item in dataset.items if item.weak is not None]
+    counts = [sum(k in weak for weak in known) for k in range(len(dataset.labels))]
+    shares = [round(min(max(n, 0.5), len(known) - 0.5) / len(known), 6) for n in counts]  # never quite 0 or 1
+    loss = msgspec.structs.replace(recipe.loss, settings=msgspec.structs.replace(settings, shares=shares))
+    return msgspec.structs.replace(recipe, loss=loss)
 
 
 def held_out(model: nn.Module, recipe: Recipe, dataset: Dataset, shelf: Shelf) -> dict[str, object]:

@@ -24,7 +24,7 @@ from training.layers.heads import Scores
 from training.losses.frame_clip import FrameClipSettings, at_rate, frame_clip, linear_softmax
 from training.procedures import Job
 from training.procedures.averaging import Averaged
-from training.procedures.fit import FitSettings, ends, fit, schedule
+from training.procedures.fit import FitSettings, drops, ends, fit, schedule
 from training.train import Options, train
 
 TINY = (
@@ -80,6 +80,20 @@ def test_a_run_folder_holds_its_four_files_and_loads_again(data, tmp_path):
     assert loaded.metrics["clip_accuracy"] == metrics["clip_accuracy"]
     assert loaded.recipe.frontend.post[0].std > 0
     assert np.sum(metrics["confusion"]) == 10
+
+
+def test_features_are_standardised_each_where_the_recipe_says_so(data, tmp_path):
+    train(recipe.load("esc10-s", (*TINY, 'standardise="each"')), data, tmp_path / "run", Options(1))
+    stage = run.read(tmp_path / "run").recipe.frontend.post[0]
+    assert len(stage.mean) == len(stage.std) == 16
+    assert len(set(stage.mean)) > 1
+
+
+def test_a_loss_that_asks_is_told_how_many_clips_have_each_class(data, tmp_path):
+    changes = (*TINY, "loss=", "loss.kind=macro-micro", "model=", "model.kind=mmnet", "model.stem=4", "model.blocks=[4]",
+               "model.pools=[]", "model.dense=[4]")  # fmt: skip
+    train(recipe.load("esc10-s", changes), data, tmp_path / "run", Options(1))
+    assert run.read(tmp_path / "run").recipe.loss.settings.shares == pytest.approx([0.1] * 10)
 
 
 class Tiny(torch.nn.Module):
@@ -171,6 +185,24 @@ def test_the_schedule_rises_to_one_and_falls_to_zero():
     assert values[0] == pytest.approx(0.1)
     assert values[55] == pytest.approx(0.5)
     assert values[100] == pytest.approx(0.0)
+
+
+def test_a_dropping_rate_is_a_tenth_every_so_many_steps():
+    # Card D: divided by 10 every 30 epochs; here every 30 steps, with a warm-up of 10.
+    shares = [drops(step, 10, 30) for step in (0, 9, 29, 30, 59, 60, 90)]
+    assert shares == pytest.approx([0.1, 1, 1, 0.1, 0.1, 0.01, 0.001])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+def test_every_optimizer_goes_on_after_a_kill_as_if_nothing_had_been(optimizer, tmp_path):
+    settings = FitSettings(steps=8, batch=16, warmup=0, rate=0.05, optimizer=optimizer, drop_every=5, averaging="last")
+    torch.manual_seed(0)
+    whole = fit(settings)(job(Tiny(), tmp_path / "a"))
+    torch.manual_seed(0)
+    fit(settings)(job(Tiny(), tmp_path / "b", until=4))
+    resumed = fit(settings)(job(Tiny(), tmp_path / "b"))
+    assert resumed.curve == whole.curve
+    assert whole.curve[-1] < whole.curve[0]
 
 
 def test_the_average_of_a_constant_is_the_constant():

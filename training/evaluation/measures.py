@@ -18,6 +18,7 @@ from training.metrics.intervals import Interval, bootstrap, of_mean
 Figures = dict[str, Any]
 RESAMPLES = 1000
 COLLARS = {"event_f1": 0.2, "event_f1_500ms": 0.5}
+SHORT = 1.0  # seconds: a shorter event is a transient one (card D)
 HEADLINES = {
     "clip_accuracy": "clip accuracy",
     "map": "mAP",
@@ -30,6 +31,8 @@ HEADLINES = {
     "false_events": "false events per clip",
     "event_f1": "event F1 (200 ms)",
     "event_f1_500ms": "event F1 (500 ms)",
+    "short_f1": "event F1 below 1 s (200 ms)",
+    "short_f1_500ms": "event F1 below 1 s (500 ms)",
     "segment_f1": "segment F1 (1 s)",
     "error_rate": "error rate",
     "psds1": "PSDS1",
@@ -137,21 +140,27 @@ def presence(pairs: Pairs, labels: Sequence[str], seed: int = 0) -> Figures:
 
 
 def detection(pairs: Pairs, labels: Sequence[str], seed: int = 0) -> Figures:
-    """Figures of events against strong labels."""
+    """Figures of events against strong labels; the short ones are asked again of events below `SHORT` alone."""
     reference, estimated = [h.item.strong or () for h, _ in pairs], [events for _, events in pairs]
     seconds, blocks = [h.seconds for h, _ in pairs], [h.block for h, _ in pairs]
     found = {name: collar.event_figures(reference, estimated, labels, width) for name, width in COLLARS.items()}
+    brief = [[collar.shorter(events, SHORT) for events in part] for part in (reference, estimated)]
+    short = {
+        name.replace("event", "short"): collar.event_figures(*brief, labels, width) for name, width in COLLARS.items()
+    }
     segments = collar.segment_figures(reference, estimated, seconds, labels)
     one, two = (psds.psds(blocks, reference, seconds, labels, s) for s in (psds.PSDS1, psds.PSDS2))
     return {
-        **{name: figures.f1 for name, figures in found.items()},
+        **{name: figures.f1 for name, figures in (*found.items(), *short.items())},
+        "short_events": int(short["short_f1"].counts[..., 0].sum()),
         "segment_f1": segments.f1,
         "error_rate": found["event_f1"].error_rate,
         "psds1": one.score,
         "psds2": two.score,
         "intervals": {name: _of_counts(figures.counts, seed) for name, figures in found.items()},
         "by_class": {
-            name: {key: found[key].by_class[name] for key in COLLARS} | {"psds1": one.by_class.get(name, np.nan)}
+            name: {key: found[key].by_class[name] for key in COLLARS}
+            | {"short_f1": short["short_f1"].by_class[name], "psds1": one.by_class.get(name, np.nan)}
             for name in labels
             if np.isfinite(found["event_f1"].by_class[name])
         },

@@ -26,7 +26,7 @@ FOLDS = (
 INTRODUCTION = "Every figure comes from a command of this project, which stands beside it."
 PERCENT = {
     "clip_accuracy", "map", "map_at_3", "clip_f1", "found", "event_f1", "event_f1_500ms", "segment_f1", "recall",
-    "average_precision",
+    "average_precision", "short_f1", "short_f1_500ms",
 }  # fmt: skip
 
 
@@ -159,7 +159,7 @@ def _summary(targets: Sequence[Mapping[str, Any]], folds: Mapping[str, Any] | No
     measured = [t for t in targets if t["figures"]]
     if not measured:
         return "The recordings were all learnt from: only what must stay quiet can be asked."
-    few = ("clip_accuracy", "map", "found", "false_events", "event_f1", "event_f1_500ms", "psds1")
+    few = ("clip_accuracy", "map", "found", "false_events", "event_f1", "event_f1_500ms", "short_f1", "psds1")
     names = [n for n in few if all(n in t["figures"] for t in measured)]
     if "clip_accuracy" in names and "map" in names and len(names) > 4:
         names.remove("map")
@@ -189,6 +189,7 @@ def _classes(figures: Mapping[str, Any], labels: Sequence[str]) -> str:
     heads = {
         "clips": "recordings", "recall": "right", "average_precision": "AP", "found": "found", "clip_f1": "clip F1",
         "false_events": "false events", "event_f1": "event F1 (200 ms)", "event_f1_500ms": "event F1 (500 ms)",
+        "short_f1": "event F1 below 1 s",
     }  # fmt: skip
     names = [n for n in heads if any(n in by_class[label] for label in labels)]
     rows = []

@@ -31,6 +31,8 @@ class Conv(Windowed):
         Frames behind its own that an output frame sees, or ``same``.
     norm
         Batch norm behind the convolution, instead of a bias.
+    bias
+        A bias even so: the norm takes it away again, but the parameter counts of some papers hold it.
     activation
         Behind the norm.
     collapse
@@ -48,11 +50,12 @@ class Conv(Windowed):
         norm: bool = True,
         activation: ActivationName = "relu",
         collapse: bool = False,
+        bias: bool = False,
     ) -> None:
         super().__init__((kernel[0] - 1) * dilation[0] + 1, stride[0], lookahead)
         self.pad = 0 if collapse else (kernel[1] - 1) * dilation[1] // 2
         self.activation = activation
-        self.conv = nn.Conv2d(*channels, kernel, stride, (0, self.pad), dilation, groups, bias=not norm)
+        self.conv = nn.Conv2d(*channels, kernel, stride, (0, self.pad), dilation, groups, bias=bias or not norm)
         self.norm = nn.BatchNorm2d(channels[1]) if norm else nn.Identity()
 
     def window(self, x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import nn
 
 from training.layers.activation import GLU, Activation
 from training.layers.conv import Conv, TransposedConv
+from training.layers.deep import DeepMeanHead
 from training.layers.dropout import Dropout
 from training.layers.excite import SqueezeExcite
 from training.layers.heads import (
@@ -23,13 +24,16 @@ from training.layers.heads import (
     MultiLevelAttentionHead,
 )
 from training.layers.mean_std import AttentiveMeanStdHead, MeanStdHead
+from training.layers.micro import SCHEMES
 from training.layers.network import Network
 from training.layers.norm import BatchNorm
 from training.layers.pooling import AveragePool, MaxPool
 from training.layers.recurrent import GRU, LSTM
-from training.layers.reshape import BandsToChannels, ChannelsToBands
+from training.layers.reshape import BandsToChannels, ChannelsToBands, FramesToChannels
+from training.layers.segments import GlobalMean, Segments, WholeMaxPool
 from training.layers.streaming import Branch, Identity, Residual, Sequential, StreamLayer
 from training.models.dscnn import DSCNNSettings, dscnn
+from training.models.mmnet import MMNetSettings, mmnet
 from training.models.registry import Shape
 
 CLASSES, WINDOW = 3, 7
@@ -39,6 +43,13 @@ def on_top(layer: Callable[[], StreamLayer], channels: int, late: bool) -> Strea
     """The layer between a convolution that makes its input and what makes one band of its output."""
     before = Conv((1, channels), (3, 3), lookahead="same" if late else 0, activation="none")
     return Sequential(before, layer(), BandsToChannels())
+
+
+def _picture() -> StreamLayer:
+    """What looks at a segment as at a picture: 5 numbers of 4 channels."""
+    return Sequential(
+        Conv((4, 6), (3, 3), lookahead="same", bias=True), WholeMaxPool((3, 3), (2, 2)), Conv((6, 5)), GlobalMean()
+    )
 
 
 C, F = 4, 6  # channels and bands that the layers below are fed
@@ -79,6 +90,12 @@ LAYERS: dict[str, tuple[Callable[[], StreamLayer], int]] = {  # and the channels
     "gru": (lambda: Sequential(BandsToChannels(), GRU(C * F, 5)), 5),
     "lstm": (lambda: Sequential(BandsToChannels(), LSTM(C * F, 5)), 5),
     "reshapes": (lambda: Sequential(BandsToChannels(), ChannelsToBands(F), Conv((C, C), (1, 3))), C * F),
+    "frames to channels": (
+        lambda: Sequential(BandsToChannels(), FramesToChannels(3), Conv((3 * C * F, 5), norm=False)),
+        5,
+    ),
+    "segments": (lambda: Segments(_picture(), 5, 6, 6), 5),
+    "segments overlapping": (lambda: Segments(_picture(), 5, 8, 4), 5),
     "residual": (lambda: Residual(Sequential(Conv((C, C), (3, 3)), Conv((C, C), (2, 1), activation="none"))), C * F),
     "residual same": (lambda: Residual(Conv((C, C), (5, 3), lookahead="same")), C * F),
     "residual over an hourglass": (
@@ -115,6 +132,9 @@ HEADS: dict[str, Callable[[int], Head]] = {
     "mean and deviation": lambda size: MeanStdHead(nn.Linear(size, CLASSES), nn.Linear(2 * size, CLASSES), WINDOW),
     "weighted mean and deviation": lambda size: AttentiveMeanStdHead(
         nn.Linear(size, CLASSES), nn.Linear(2 * size, CLASSES), WINDOW
+    ),
+    "mean behind a hidden layer": lambda size: DeepMeanHead(
+        Sequential(Conv((size, 7), bias=True)), size, nn.Linear(7, CLASSES), WINDOW
     ),
     "one-frame window": lambda size: AttentionHead(nn.Linear(size, CLASSES), 1),
 }
@@ -154,6 +174,11 @@ def _waveform() -> Network:
     return Network(body, LinearSoftmaxHead(nn.Linear(5, CLASSES), 6), 1)
 
 
+def _mmnet(scheme: str, *, causal: bool = False) -> Network:
+    sizes = MMNetSettings(scheme=scheme, stem=5, blocks=[6, 8], pools=[2], dense=[7], window=0.32, causal=causal)
+    return mmnet(sizes, Shape(8, CLASSES, 50.0))
+
+
 def _dscnn() -> Network:
     sizes = DSCNNSettings(stem=4, stages=[(6, 2), (6, 1)], width=8, kernel=3, dilations=[1, 2], embedding=5)
     return dscnn(sizes, Shape(16, CLASSES, 50.0))
@@ -174,6 +199,8 @@ NETWORKS: dict[str, Callable[[], Network]] = {
         for name, make in HEADS.items()
         for late in (False, True)
     },
+    **{f"mmnet {scheme}": lambda scheme=scheme: _mmnet(scheme) for scheme in SCHEMES},
+    "mmnet causal": lambda: _mmnet("mm", causal=True),
     "dscnn": _dscnn,
     "crnn": _crnn,
     "tcn": _tcn,

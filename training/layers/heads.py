@@ -64,6 +64,15 @@ class Head(StreamLayer):
         """Channels of the output."""
         return self.classify.out_features
 
+    @property
+    def published(self) -> int:
+        """How many of the input's channels, the first ones, are the embedding that a model gives out."""
+        return self.embedding
+
+    def vector(self, x: Tensor) -> Tensor:
+        """Return the embedding that a model gives out, of the head's input ``[B, D, T, 1]``."""
+        return x if x.shape[1] == self.published else x[:, : self.published]
+
     def multiplications(self) -> int:
         """Of all dense layers, per frame."""
         return sum(m.weight.numel() for m in self.modules() if isinstance(m, nn.Linear))
@@ -170,8 +179,12 @@ class MeanHead(WeightedHead):
 
     def terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """All frames weigh the same."""
-        p = torch.sigmoid(dense(self.classify, x))
+        p = self.probabilities(x)
         return torch.ones_like(p), p
+
+    def probabilities(self, x: Tensor) -> Tensor:
+        """Of the frames."""
+        return torch.sigmoid(dense(self.classify, x))
 
 
 class LinearSoftmaxHead(WeightedHead):

@@ -35,7 +35,7 @@ class Network(nn.Module):
 
     def embed(self, features: Tensor) -> Tensor:
         """Embeddings ``[B, T', D]`` of a whole clip."""
-        return rows(self.body(features.unsqueeze(1)))
+        return rows(self.head.vector(self.body(features.unsqueeze(1))))
 
     def bind(self) -> Timeline:
         """Plan the streaming and return the timeline of the scores.
@@ -55,7 +55,7 @@ class Network(nn.Module):
         """Scores, embeddings ``[B, T', D]`` and the next state for the next frames ``[B, chunk, bands]``."""
         embedding, after = self.body.step(features.unsqueeze(1), state, clock)
         scores, pooled = self.head.step(embedding, state, clock)
-        return scores, rows(embedding), after | pooled
+        return scores, rows(self.head.vector(embedding)), after | pooled
 
     @property
     def receptive_field(self) -> float:
@@ -76,7 +76,9 @@ class Network(nn.Module):
 def plan(body: StreamLayer, head: Head, bands: int) -> Timeline:
     """Bind body and head; the head's states are named ``head``."""
     bind(body, bands)
-    head.path = "head"
+    for path, module in head.named_modules():
+        if isinstance(module, StreamLayer):
+            module.path = f"head.{path}".rstrip(".")
     return head.bind(body.after)
 
 

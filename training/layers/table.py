@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from training.layers.segments import Segments
 from training.layers.streaming import Branch, Delay, Residual, Sequential, StreamLayer
 
 
@@ -35,7 +36,7 @@ class Row:
 
 
 def layers(body: nn.Module, head: nn.Module, shapes: Mapping[str, list[int]], frame_rate: float) -> list[Row]:
-    """All layers of a bound network that are not made of others, in order.
+    """All layers of a bound network that are not made of others, in order; what works on segments is one layer.
 
     Parameters
     ----------
@@ -44,11 +45,13 @@ def layers(body: nn.Module, head: nn.Module, shapes: Mapping[str, list[int]], fr
     frame_rate
         Input frames per second.
     """
+    inside = {part for m in body.modules() if isinstance(m, Segments) for part in m.body.modules()}
     return [
         _row(module, shapes, frame_rate)
         for root in (body, head)
         for module in root.modules()
         if isinstance(module, StreamLayer) and not isinstance(module, Sequential | Residual | Branch)
+        if module not in inside
         if not isinstance(module, Delay) or module.frames
     ]
 

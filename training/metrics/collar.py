@@ -74,6 +74,11 @@ def event_figures(
     return _figures(metric, [(r, e, {}) for r, e in zip(reference, estimated, strict=True)], labels)
 
 
+def shorter(events: Sequence[Sound], seconds: float) -> list[Sound]:
+    """Return the events that are shorter: of references and estimates alike, they tell how transients are found."""
+    return [event for event in events if event.offset - event.onset < seconds]
+
+
 def segment_figures(
     reference: Events, estimated: Events, seconds: Sequence[float], labels: Sequence[str], segment: float = 1.0
 ) -> EventFigures:

@@ -1,4 +1,4 @@
-"""The fit loop: AdamW, cosine schedules with warm-up, averaged weights, early stopping, batches drawn ahead.
+"""The fit loop: optimisers, learning rates that fall, averaged weights, early stopping, batches drawn ahead.
 
 rate   ╱‾╲          one cycle
       ╱    ‾╲__
@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 import torch
@@ -28,6 +29,11 @@ from training.registry import Settings
 Positive = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=0)]
 WATCH_EVERY, SAVE_EVERY = 10, 100
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "sgd": partial(torch.optim.SGD, momentum=0.9),
+}
 
 
 class FitSettings(Settings):
@@ -37,10 +43,14 @@ class FitSettings(Settings):
     ----------
     steps, batch
         Optimiser steps and examples per step (of all processes together).
+    optimizer
+        ``adamw``; ``adam``, whose weight decay is part of the gradient; ``sgd`` with a momentum of 0.9.
     rate, warmup, decay
         Highest learning rate, steps until it is reached, weight decay.
     cycles
         Cosines from the highest rate to 0.
+    drop_every
+        Instead of cosines, the rate is divided by 10 every so many steps; 0 for cosines.
     averaging, average
         ``ema``: the moving average of weights with this decay is the result; ``snapshots``: the mean of the weights
         at the ends of the last `snapshots` cycles; ``last``: the last weights.
@@ -53,10 +63,12 @@ class FitSettings(Settings):
 
     steps: Positive = 1500
     batch: Positive = 32
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     rate: Annotated[float, Meta(gt=0)] = 4e-3
     warmup: Count = 100
     decay: Annotated[float, Meta(ge=0)] = 2e-3
     cycles: Positive = 1
+    drop_every: Count = 0
     averaging: Literal["ema", "snapshots", "last"] = "ema"
     average: Annotated[float, Meta(ge=0, lt=1)] = 0.995
     snapshots: Positive = 3
@@ -92,7 +104,7 @@ class _Fit:
             raise ValueError("procedure: `validate_every` asks for an inner split; set `inner` in the recipe")
         self.settings, self.job = settings, job
         self.model = job.compute.spread(job.model)
-        self.optimizer = torch.optim.AdamW(groups(job.model, settings.decay), lr=settings.rate)
+        self.optimizer = OPTIMIZERS[settings.optimizer](groups(job.model, settings.decay), lr=settings.rate)
         self.scaler = job.compute.scaler()
         self.average = Averaged(job.model, settings.average if settings.averaging == "ema" else 0.0)
         self.best = Best()
@@ -119,7 +131,8 @@ class _Fit:
 
     def _learn(self, step: int, batch: Batch) -> None:
         s, job = self.settings, self.job
-        rate = s.rate * schedule(step, s.warmup, s.steps, s.cycles)
+        share = drops(step, s.warmup, s.drop_every) if s.drop_every else schedule(step, s.warmup, s.steps, s.cycles)
+        rate = s.rate * share
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with job.compute.precision():
@@ -166,6 +179,11 @@ def schedule(step: int, warmup: int, steps: int, cycles: int = 1) -> float:
         return (step + 1) / warmup
     place = cycles * (step - warmup) / max(steps - warmup, 1)
     return 0.5 * (1 + math.cos(math.pi * (place % 1 if place < cycles else 1.0)))
+
+
+def drops(step: int, warmup: int, every: int) -> float:
+    """Share of the highest learning rate: linear to 1 over `warmup`, and a tenth of it every `every` steps."""
+    return min(1.0, (step + 1) / max(warmup, 1)) * 0.1 ** (step // every)
 
 
 def ends(warmup: int, steps: int, cycles: int) -> list[int]:

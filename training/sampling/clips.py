@@ -30,12 +30,16 @@ class ClipsSettings(Settings):
     ----------
     seconds
         Length of an example.
+    every
+        Pieces begin at multiples of so many seconds into a recording, as segments beside one another do that take over
+        its labels (card B); 0: anywhere.
     balance
         ``labels``: every class is drawn as often as any other (class-balanced batches, cards C and 37);
         ``items``: every recording is.
     """
 
     seconds: Annotated[float, Meta(gt=0)] = 4.0
+    every: Annotated[float, Meta(ge=0)] = 0.0
     balance: Literal["labels", "items"] = "labels"
 
 
@@ -75,7 +79,8 @@ class Clips:
     def _piece(self, item: Item, rng: np.random.Generator) -> tuple[Float32, Float32]:
         """One example's samples ``[N]`` and targets ``[1 + T, C]``."""
         whole = self.material.shelf(item)
-        start = int(rng.integers(max(len(whole) - self.length, 0) + 1))
+        grid = max(1, round(self.settings.every * self.spec.rate))
+        start = grid * int(rng.integers(max(len(whole) - self.length, 0) // grid + 1))
         piece = self.material.augment.waveform(whole[start : start + self.length], self.spec.rate, rng)
         sound = np.zeros(self.length, np.float32)
         sound[: len(piece)] = piece[: self.length]

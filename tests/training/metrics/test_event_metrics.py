@@ -62,6 +62,15 @@ def test_a_class_without_reference_events_has_no_figure_and_costs_only_error_rat
     assert found.error_rate == pytest.approx(1.0)  # one insertion, one reference
 
 
+def test_short_events_are_judged_without_the_long_ones():
+    """A short event found, one missed, a short false one; the long ones of both sides are none of its business."""
+    reference = [Sound(0, 0.0, 0.4), Sound(0, 2.0, 2.9), Sound(0, 5.0, 9.0)]
+    estimated = [Sound(0, 0.1, 0.4), Sound(0, 3.5, 3.8), Sound(0, 4.0, 8.0)]
+    found = collar.event_figures([collar.shorter(reference, 1.0)], [collar.shorter(estimated, 1.0)], LABELS)
+    assert found.counts[0, 0].tolist() == [2, 2, 1]
+    assert collar.shorter([Sound(0, 0.0, 1.0)], 1.0) == []
+
+
 def test_no_events_at_all():
     found = figures([], [])
     assert np.isnan([found.f1, found.error_rate, found.by_class["dog"]]).all()

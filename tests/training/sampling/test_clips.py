@@ -43,6 +43,14 @@ def clips(items, tables=(), **settings):
     return Clips(ClipsSettings(**settings), material)
 
 
+def test_pieces_begin_on_a_grid_where_one_is_asked_for(path):
+    """Of half-second pieces one hears all of the first 0.24 s, and the others nothing."""
+    item = Item("x", path, weak=(0,), strong=(Sound(0, 0.0, 0.24),))
+    heard = {every: clips([item], seconds=0.5, every=every).batch(40, 1, 0).frame[:, :, 0].sum(1) for every in (0.5, 0)}
+    assert set(heard[0.5].tolist()) == {0, 12}
+    assert len(set(heard[0].tolist())) > 2
+
+
 def test_a_weak_label_is_the_clips_and_no_frames(path):
     batch = clips([Item("x", path, weak=(1,))], seconds=1.0).batch(3, 1, 0)
     assert batch.frame is None
