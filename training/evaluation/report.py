@@ -246,7 +246,8 @@ def _tuning(section: Section) -> list[str]:
 
 
 def _rule(rule: Sequence[float]) -> str:
-    return f"{rule[0]:g} / {rule[1]:g} / {rule[2]:g} s"
+    path = f", chain {rule[3]:g} s / {rule[4]:g} s" if len(rule) > 3 else ""
+    return f"{rule[0]:g} / {rule[1]:g} / {rule[2]:g} s{path}"
 
 
 RENDERERS: dict[str, Callable[[Section], list[str]]] = {
