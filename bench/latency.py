@@ -28,6 +28,7 @@ from bench.scene import busy_scene
 from bench.vitals import Vitals, load
 from edge.blocks import Event, Float32
 from edge.clock import SECOND
+from edge.decode.decoder import lookahead, rule_of
 from edge.demo import RATE, Truth
 from edge.errors import ConfigError
 from edge.inference.card import Card, Decode, Stateful
@@ -203,7 +204,7 @@ def travel(
 def declared(card: Card, rules: Decode | None = None) -> dict[str, float]:
     """Seconds from the first sample of a sound to the last one that its ``begin`` needs, at most, by label.
 
-    The frame's window, the rest of its chunk, the network's delay; then the minimum duration and half the median. A
+    The frame's window, the rest of its chunk, the network's delay; then the minimum duration and what smooths. A
     network that takes its time to believe, and thresholds, come on top: they depend on the sound.
     """
     rules = rules or card.decode
@@ -220,12 +221,9 @@ def declared(card: Card, rules: Decode | None = None) -> dict[str, float]:
 
 
 def _ruled(rules: Decode, name: str, heard: int, score: int, span: int, rate: int) -> float:
-    rule = rules.labels.get(name)
-    shortest = rules.min_duration if rule is None or rule.min_duration is None else rule.min_duration
-    median = rules.median if rule is None or rule.median is None else rule.median
-    half = max(0, round((median * rate / score - 1) / 2))
-    wait = max(0, math.ceil(round(shortest * rate - span) / score))
-    return (heard + (half + wait) * score) / rate
+    rule = rule_of(rules, name)
+    wait = max(0, math.ceil(round(rule.min_duration * rate - span) / score))
+    return (heard + wait * score) / rate + lookahead(rule, score / rate)
 
 
 def _names(card: Card) -> list[str]:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from edge.blocks import AudioBlock
+from edge.decode.decoder import lookahead, rule_of
 from edge.frontend.spec import FrontEndSpec
 from edge.inference.card import Decode
 from edge.resample import Resampler
@@ -27,16 +28,14 @@ def latency(step: Step, spec: FrontEndSpec, rules: Decode, label: str = "") -> d
 
     They say how long each stage waits; what a machine computes in is not in them.
     """
-    rule, at, frame = rules.labels.get(label), step.timeline, spec.hop / spec.rate
-    median = rules.median if rule is None or rule.median is None else rule.median
-    least = rules.min_duration if rule is None or rule.min_duration is None else rule.min_duration
+    rule, at, frame = rule_of(rules, label), step.timeline, spec.hop / spec.rate
     return {
         f"resampler from {MICROPHONE} Hz": resampling(spec),
         "framing": spec.reach / spec.rate,
         "lookahead": at.delay * at.rate * frame,
         "chunk": (step.chunk - 1) * frame,
-        "half the median": median / 2,
-        "minimum duration": least,
+        "smoothing": lookahead(rule, at.rate * frame),
+        "minimum duration": rule.min_duration,
     }
 
 

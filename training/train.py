@@ -111,7 +111,9 @@ def _train(
             fold=options.fold,
             build=lambda table: fresh(recipe, len(labels), MODELS.parse(table, "procedure.teacher")),
         )
+        busy = time.process_time()
         fitted = PROCEDURES.build(recipe.procedure)(job)
+        busy = time.process_time() - busy
     metrics: dict[str, object] = {
         "parameters": sum(p.numel() for p in model.parameters()),
         "steps": len(fitted.curve),
@@ -120,6 +122,7 @@ def _train(
         "bad_files": len(bad),
         "device": machine.device,
         "seconds": round(time.monotonic() - began, 1),
+        "cpu_seconds": round(busy, 3),
     }
     if options.until and len(fitted.curve) < steps:
         return metrics

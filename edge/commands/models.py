@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from edge.decode.decoder import lookahead, rule_of
 from edge.inference import check, store
 from edge.inference.card import Card, Stateful
 
@@ -104,6 +105,21 @@ def _mode(card: Card) -> str:
     return f"windows of {length:.3g} s every {step:.3g} s"
 
 
+def _lookahead(card: Card) -> str:
+    """Seconds that scores run behind the sound, and rules behind the scores: of most classes, then of the others."""
+    hop = card.frontend.hop if card.frontend else 1
+    if isinstance(card.stream, Stateful):
+        step, delay = card.stream.rate * hop, card.stream.delay
+    else:  # how many scores a window of frame scores has is known to the graph alone
+        step, delay = (card.stream.hop if card.output.kind == "clip" else 1) * hop, 0
+    frame = step / card.input.rate
+    names = [name for name in check.label_names(card) if name not in card.decode.ignore]
+    waits = [f"{lookahead(rule_of(card.decode, name), frame):.3g} s" for name in names]
+    usual = max(waits, key=waits.count, default="0 s")
+    others = [f", {name} {wait}" for name, wait in zip(names, waits, strict=True) if wait != usual]
+    return f"network {delay * frame:.3g} s; rules {usual}{''.join(others)}"
+
+
 def _lines(card: Card, folder: Path) -> list[tuple[str, str]]:
     lines = [
         ("name", card.name),
@@ -118,6 +134,7 @@ def _lines(card: Card, folder: Path) -> list[tuple[str, str]]:
         ("front end", card.frontend_hash),
         ("stream", _mode(card)),
         ("labels", ", ".join(check.label_names(card))),
+        ("lookahead", _lookahead(card)),
     ]
     lines += [(f"metric {name}", str(value)) for name, value in card.metrics.items()]
     return [(key, value) for key, value in lines if value]

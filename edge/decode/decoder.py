@@ -1,4 +1,4 @@
-"""Scores in, detections out: median, double threshold, merge gap and minimum duration per class."""
+"""Scores in, detections out: smoothing, double threshold, merge gap and minimum duration per class."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from msgspec import structs
 
 from edge.blocks import Float32, ScoreBlock
-from edge.decode.smoothing import Median
+from edge.decode.chain import Chain, Widths, widths
 from edge.decode.threshold import Frames, Hysteresis, Span
 from edge.inference.card import Decode, Rule
 
@@ -34,10 +35,10 @@ class Detection:
 
 @dataclass(slots=True)
 class _Group:
-    """Classes that share a median width, and so a lookahead."""
+    """Classes that are smoothed alike, and so share a lookahead."""
 
     classes: list[int]
-    median: Median
+    chain: Chain
     machines: list[Hysteresis]
     off: Float32
 
@@ -58,8 +59,8 @@ class Decoder:
 
     def __init__(self, labels: Sequence[str], rules: Decode) -> None:
         self.labels = list(labels)
-        self.rules = {name: _rule(rules, name) for name in self.labels if name not in rules.ignore}
-        self._texts = {name: _text(rule) for name, rule in self.rules.items()}
+        self.rules = {name: rule_of(rules, name) for name in self.labels if name not in rules.ignore}
+        self._texts: dict[str, str] = {}
         self._grid = (0, 0, 0)
         self._groups: list[_Group] = []
         self.reset("")
@@ -70,7 +71,7 @@ class Decoder:
         self._first: int | None = None
         self._next = 0
         for group in self._groups:
-            group.median.reset()
+            group.chain.reset()
             for machine in group.machines:
                 machine.reset()
 
@@ -95,20 +96,21 @@ class Decoder:
         first, self._next = self._next, self._next + len(block.scores)
         decided: list[tuple[int, int, Detection]] = []
         for group in self._groups:
-            smooth = group.median.push(block.scores[:, group.classes])
-            decided += self._decide(group, smooth, max(self._first, first - group.median.half))
+            clips = None if block.clip is None else block.clip[:, group.classes]
+            smooth = group.chain.push(block.scores[:, group.classes], clips)
+            decided += self._decide(group, smooth, max(self._first, first - group.chain.ahead))
         return _in_order(decided)
 
     def flush(self, reason: str) -> list[Detection]:
         """Decide what the end decides, and end open events for `reason`."""
         decided: list[tuple[int, int, Detection]] = []
         for group in self._groups:
-            smooth = group.median.flush()
+            smooth = group.chain.flush()
             decided += self._decide(group, smooth, self._next - len(smooth))
             for index, machine in zip(group.classes, group.machines, strict=True):
                 span = machine.finish()
                 if span:
-                    decided.append((self._next + group.median.half, index, self._detection("end", index, span, reason)))
+                    decided.append((self._next + group.chain.ahead, index, self._detection("end", index, span, reason)))
         return _in_order(decided)
 
     def _bind(self, hop: int, rate: int, span: int) -> None:
@@ -116,16 +118,18 @@ class Decoder:
         if (hop, rate, span) == self._grid:
             return
         self._grid = (hop, rate, span)
-        by_width: dict[int, list[str]] = {}
+        self._texts = {name: _text(rule, hop / rate) for name, rule in self.rules.items()}
+        alike: dict[Widths, list[str]] = {}
         for name, rule in self.rules.items():
-            by_width.setdefault(_median_width(rule, hop / rate), []).append(name)
+            alike.setdefault(widths(rule, hop / rate), []).append(name)
         self._groups = []
-        for width, names in by_width.items():
-            frames = [_frames(self.rules[name], hop, rate, span) for name in names]
+        for names in alike.values():
+            rules = [self.rules[name] for name in names]
+            frames = [frames_of(rule, hop, rate, span) for rule in rules]
             self._groups.append(
                 _Group(
                     [self.labels.index(name) for name in names],
-                    Median(width, len(names)),
+                    Chain(rules, hop / rate),
                     [Hysteresis(rule) for rule in frames],
                     np.array([rule.off for rule in frames], np.float32),
                 )
@@ -143,7 +147,7 @@ class Decoder:
                 if step:
                     index = group.classes[column]
                     reason = "offset" if step[0] == "end" else None
-                    decided.append((t + group.median.half, index, self._detection(step[0], index, step[1], reason)))
+                    decided.append((t + group.chain.ahead, index, self._detection(step[0], index, step[1], reason)))
         return decided
 
     def _detection(self, kind: str, index: int, span: Span, reason: str | None) -> Detection:
@@ -165,34 +169,32 @@ def _in_order(decided: list[tuple[int, int, Detection]]) -> list[Detection]:
     return [detection for _, _, detection in sorted(decided, key=lambda entry: entry[:2])]
 
 
-def _rule(rules: Decode, name: str) -> Decode:
+def rule_of(rules: Decode, name: str) -> Decode:
     """The rule of one class: its overrides over the defaults."""
-    over = rules.labels.get(name, Rule())
-
-    def pick(given: float | None, default: float) -> float:
-        return default if given is None else given
-
-    return Decode(
-        on=pick(over.on, rules.on),
-        off=min(pick(over.off, rules.off), pick(over.on, rules.on)),
-        median=pick(over.median, rules.median),
-        min_duration=pick(over.min_duration, rules.min_duration),
-        merge_gap=pick(over.merge_gap, rules.merge_gap),
-    )
+    given = {key: value for key, value in structs.asdict(rules.labels.get(name, Rule())).items() if value is not None}
+    rule = structs.replace(rules, **given, ignore=[], labels={})
+    return structs.replace(rule, off=min(rule.off, rule.on))
 
 
-def _text(rule: Decode) -> str:
-    return (
-        f"on {rule.on:g} off {rule.off:g} median {rule.median:g}s min {rule.min_duration:g}s merge {rule.merge_gap:g}s"
-    )
+def lookahead(rule: Decode, frame: float) -> float:
+    """Seconds by which a class's rule runs behind its scores, which come every `frame` seconds."""
+    return widths(rule, frame).ahead * frame
 
 
-def _median_width(rule: Decode, seconds_per_frame: float) -> int:
-    """The odd number of frames nearest to the rule's median."""
-    return 2 * round((rule.median / seconds_per_frame - 1) / 2) + 1 if rule.median > seconds_per_frame else 1
+def _text(rule: Decode, frame: float) -> str:
+    """The rule in words; what smooths beside a median is said where it is used, and then the lookahead of all."""
+    parts = [f"on {rule.on:g} off {rule.off:g}"]
+    parts += [f"clip {rule.clip_on:g} within {rule.clip_ahead:g}s"] if rule.clip_on else []
+    parts += [f"rescale {rule.rescale:g}s"] if rule.rescale else []
+    parts += [f"mean {rule.mean:g}s"] if rule.mean else []
+    if path := rule.viterbi:
+        parts.append(f"viterbi {path.event:g}s/{path.pause:g}s lag {path.lag:g}s")
+    told = [f"lookahead {lookahead(rule, frame):.3g}s"] if len(parts) > 1 else []
+    parts.append(f"median {rule.median:g}s min {rule.min_duration:g}s merge {rule.merge_gap:g}s")
+    return " ".join([*parts, *told])
 
 
-def _frames(rule: Decode, hop: int, rate: int, span: int) -> Frames:
+def frames_of(rule: Decode, hop: int, rate: int, span: int) -> Frames:
     """Seconds → frames: at least the minimum duration, at most the merge gap; overlapping windows bridge their own."""
     shortest = -(-round(rule.min_duration * rate - span) // hop) + 1
     on, off = np.float32(rule.on), np.float32(rule.off)  # as precise as scores are: 0.7 reaches 0.7

@@ -161,11 +161,33 @@ class Output(Struct, frozen=True):
     embedding: str = ""
 
 
+class Viterbi(Struct, frozen=True, kw_only=True):
+    """Sounding or not, as the most likely path of a chain of two states (card 14).
+
+    Attributes
+    ----------
+    event, pause
+        How long each state lasts on average: a frame leaves it with a probability of its length over this, at most ½.
+    lag
+        Each frame is decided by the most likely path to `lag` seconds behind it: nearly always that of the whole
+        recording, and exactly that where either state has become certain by then.
+    """
+
+    event: Seconds
+    pause: Seconds
+    lag: Seconds = 1.0
+
+
 class Rule(Struct, frozen=True):
     """Decision rule of one class; what is not given comes from the card's default."""
 
     on: Probability | None = None
     off: Probability | None = None
+    clip_on: Probability | None = None
+    clip_ahead: Seconds | None = None
+    rescale: Seconds | None = None
+    mean: Seconds | None = None
+    viterbi: Viterbi | None = None
     median: Seconds | None = None
     min_duration: Seconds | None = None
     merge_gap: Seconds | None = None
@@ -174,10 +196,24 @@ class Rule(Struct, frozen=True):
 class Decode(Struct, frozen=True):
     """Decision rules in seconds of audio: defaults and per-class overrides.
 
+    Scores go through the clip gate, rescaling, moving average, Viterbi and median, in this order and as far as they are
+    given (`edge.decode.chain`), then through the thresholds.
+
     Attributes
     ----------
     on, off
-        An event needs a score ≥ `on` and extends both ways while scores stay ≥ `off`.
+        An event needs a score ≥ `on` and extends both ways while scores stay ≥ `off`. With `viterbi`, `on` is the score
+        that speaks for neither state, and the path alone decides.
+    clip_on, clip_ahead
+        Scores of frames are 0 where no clip score of the class reaches `clip_on` from then to `clip_ahead` seconds
+        later (card 19); 0 for no gate. The model needs clip scores; `clip_ahead` is best the window that they pool.
+    rescale
+        The least and the largest score of so many seconds before become 0 and 1 (card 12); 0 for none. It stretches
+        noise as well: use it behind a clip gate.
+    mean
+        Width of a moving average over scores, seconds (card 12); 0 for none.
+    viterbi
+        Durations of a two-state chain; None for none.
     median
         Width of the median filter over scores, seconds; 0 for none.
     merge_gap
@@ -192,6 +228,11 @@ class Decode(Struct, frozen=True):
 
     on: Probability = 0.5
     off: Probability = 0.3
+    clip_on: Probability = 0.0
+    clip_ahead: Seconds = 0.0
+    rescale: Seconds = 0.0
+    mean: Seconds = 0.0
+    viterbi: Viterbi | None = None
     median: Seconds = 0.0
     min_duration: Seconds = 0.0
     merge_gap: Seconds = 0.0

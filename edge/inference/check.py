@@ -237,6 +237,10 @@ def _check_decode(card: Card, where: str) -> None:
     for label in (*rules.ignore, *rules.labels):
         expect(label in names, where, "decode", "about labels of the card", repr(label))
     expect(rules.off <= rules.on, where, "decode.off", f"at most decode.on = {rules.on}", rules.off)
+    gated = rules.clip_on > 0 or any(rule.clip_on for rule in rules.labels.values())
+    expect(
+        not gated or bool(card.output.clip), where, "decode.clip_on", "0 for a model without `output.clip`", "a gate"
+    )
     for label, rule in rules.labels.items():
         on = rules.on if rule.on is None else rule.on
         off = rules.off if rule.off is None else rule.off

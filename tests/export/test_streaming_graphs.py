@@ -314,7 +314,8 @@ def test_the_plan_counts_multiplications_states_and_waiting_by_hand():
     assert parts["framing"] == 0.032
     assert parts["lookahead"] == pytest.approx(0.04)
     assert parts["chunk"] == pytest.approx(0.02)
-    assert parts["half the median"] + parts["minimum duration"] == pytest.approx(0.2)
+    assert parts["smoothing"] == pytest.approx(0.08)  # five scores of 40 ms, two of them ahead
+    assert parts["minimum duration"] == 0.1
     assert "1x4x8x4" in plan.text(step, spec, Decode())
 
 

@@ -90,8 +90,8 @@ def test_features_are_standardised_each_where_the_recipe_says_so(data, tmp_path)
 
 
 def test_a_loss_that_asks_is_told_how_many_clips_have_each_class(data, tmp_path):
-    changes = (*TINY, "loss=", "loss.kind=macro-micro", "model=", "model.kind=mmnet", "model.stem=4", "model.blocks=[4]",
-               "model.pools=[]", "model.dense=[4]")  # fmt: skip
+    model = ("model=", "model.kind=mmnet", "model.stem=4", "model.blocks=[4]", "model.pools=[]", "model.dense=[4]")
+    changes = (*TINY, "loss=", "loss.kind=macro-micro", *model)
     train(recipe.load("esc10-s", changes), data, tmp_path / "run", Options(1))
     assert run.read(tmp_path / "run").recipe.loss.settings.shares == pytest.approx([0.1] * 10)
 

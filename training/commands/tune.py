@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -27,6 +28,14 @@ from training.commands.sources import background_of, data_options, progress, tab
     show_default=True,
     help="Most false alarms per hour of each class, for --criterion false-alarms.",
 )
+@click.option(
+    "--decoder",
+    "smoothing",
+    type=click.Choice(["median", "viterbi"]),
+    default="median",
+    show_default=True,
+    help="viterbi: also learn how long events and pauses last, from known times, else from the events decided now.",
+)
 @click.option("--seen", is_flag=True, help="Allow recordings that the model was trained on; the card will say so.")
 @click.option("--write", is_flag=True, help="Write the rules into the target's card or recipe.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for report.json and report.md.")
@@ -38,22 +47,25 @@ def tune(
     settings: tuple[str, ...],
     background: str | None,
     runs: tuple[Path, ...],
-    criterion: str,
+    criterion: Literal["f1", "false-alarms"],
     per_hour: float,
+    smoothing: Literal["median", "viterbi"],
     seen: bool,
     write: bool,
     out: Path | None,
 ) -> None:
     """Choose thresholds and median widths for every class of TARGET: a model folder, a run, or a recipe file.
 
-    A run is tuned on what its training held back for choosing, a model on data that its card does not name. For a model
-    that was trained on all folds, or a recipe, give --runs of its folds: the rules are chosen on held-out scores, and
-    what they are worth is told by rules that the other folds chose.
+    With --decoder viterbi also how long its events and pauses last. A run is tuned on what its training held back for
+    choosing, a model on data that its card does not name. For a model that was trained on all folds, or a recipe, give
+    --runs of its folds: the rules are chosen on held-out scores, and what they are worth is told by rules that the
+    other folds chose.
 
     \b
     Examples:
       wheatear tune runs/esc10-s --data ../shared/data --write
       wheatear tune edge/zoo/esc10-s --data ../shared/data --runs runs/fold1 --runs runs/fold2 --write
+      wheatear tune my-model --data . --folder garden --format desed --decoder viterbi --write
       wheatear tune my-model --data . --folder garden --format folders --criterion false-alarms --per-hour 0.5
     """
     from training.evaluation import report
@@ -64,7 +76,7 @@ def tune(
         with progress() as tell:
             found = tune_target(
                 target, data, runs=runs, table=table, background=background_of(background), seen=seen, tell=tell,
-                criterion=criterion, per_hour=per_hour,
+                criterion=criterion, per_hour=per_hour, smoothing=smoothing,
             )  # fmt: skip
     except ValueError as error:
         raise ConfigError(f"tune: {error}") from None

@@ -26,7 +26,7 @@ FOLDS = (
 INTRODUCTION = "Every figure comes from a command of this project, which stands beside it."
 PERCENT = {
     "clip_accuracy", "map", "map_at_3", "clip_f1", "found", "event_f1", "event_f1_500ms", "segment_f1", "recall",
-    "average_precision", "short_f1", "short_f1_500ms",
+    "average_precision", "short_f1", "short_f1_500ms", "event_precision", "event_recall",
 }  # fmt: skip
 
 
@@ -147,8 +147,9 @@ def _evaluation(section: Section) -> list[str]:
     folds = section.get("folds")
     head = f"Data: {data['name']}, {data['recordings']} recordings (`{data['folder']}`). {FOLDS if folds else JUDGED}"
     blocks = [head, _summary(section["targets"], folds)]
-    blocks += [_all_figures(folds["pooled"], folds)] if folds else []
     best = folds["pooled"] if folds else next((t["figures"] for t in section["targets"] if t["figures"]), None)
+    if best and (folds or "event_f1" in best):
+        blocks.append(_all_figures(best, folds))
     if best:
         blocks += [_classes(best, section["labels"]), _false_alarms(best)]
     return [*blocks, _quiet(section["targets"])]
@@ -174,14 +175,16 @@ def _summary(targets: Sequence[Mapping[str, Any]], folds: Mapping[str, Any] | No
     return _grid(["", "fold held out", "recordings", *(HEADLINES[n] for n in names)], rows)
 
 
-def _all_figures(pooled: Mapping[str, Any], folds: Mapping[str, Any]) -> str:
-    """Every figure with the mean, the deviation and the interval over all recordings."""
+def _all_figures(pooled: Mapping[str, Any], folds: Mapping[str, Any] | None) -> str:
+    """Every figure with the mean and the deviation of folds, or its value, and the interval over all recordings."""
+    heads = ["mean of the folds", "deviation"] if folds else ["value"]
     rows = []
-    for name in (n for n in HEADLINES if n in folds["mean"]):
+    for name in (n for n in HEADLINES if n in (folds["mean"] if folds else pooled)):
         interval = pooled["intervals"].get(name)
         sure = f"{_number(name, interval[0])} to {_number(name, interval[1])}" if interval else ""
-        rows.append([HEADLINES[name], *(_number(name, folds[k][name]) for k in ("mean", "deviation")), sure])
-    return _grid(["figure", "mean of the folds", "deviation", "95 % interval over recordings"], rows)
+        values = [folds[k][name] for k in ("mean", "deviation")] if folds else [pooled[name]]
+        rows.append([HEADLINES[name], *(_number(name, value) for value in values), sure])
+    return _grid(["figure", *heads, "95 % interval over recordings"], rows)
 
 
 def _classes(figures: Mapping[str, Any], labels: Sequence[str]) -> str:
@@ -247,7 +250,8 @@ def _tuning(section: Section) -> list[str]:
 
 
 def _rule(rule: Sequence[float]) -> str:
-    return f"{rule[0]:g} / {rule[1]:g} / {rule[2]:g} s"
+    path = f", chain {rule[3]:g} s / {rule[4]:g} s" if len(rule) > 3 else ""
+    return f"{rule[0]:g} / {rule[1]:g} / {rule[2]:g} s{path}"
 
 
 RENDERERS: dict[str, Callable[[Section], list[str]]] = {

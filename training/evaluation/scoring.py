@@ -16,10 +16,13 @@ Float32 = npt.NDArray[np.float32]
 
 
 class Scored(NamedTuple):
-    """Probabilities of one recording: frames ``[T, C]`` and the whole of it ``[C]``."""
+    """Probabilities of one recording: frames ``[T, C]``, the whole of it ``[C]``, and, where the network pools them, of
+    the windows that end with each frame ``[T, C]``.
+    """
 
     frame: Float32
     clip: Float32
+    running: Float32 | None = None
 
 
 @torch.no_grad()
@@ -39,4 +42,5 @@ def scored(model: nn.Module, front_end: FrontEnd, samples: Float32) -> Scored:
         frames = np.concatenate([frames, np.repeat(frames[-1:], missing, 0)])
     device = next(model.parameters()).device
     scores = model(torch.from_numpy(frames)[None].to(device))
-    return Scored(scores.frame[0].float().cpu().numpy(), pooled(scores)[0].float().cpu().numpy())
+    running = None if scores.clip is None else scores.clip[0].float().cpu().numpy()
+    return Scored(scores.frame[0].float().cpu().numpy(), pooled(scores)[0].float().cpu().numpy(), running)

@@ -171,7 +171,8 @@ def _offline(run: Run) -> Scorer:
     def scores(samples: Float32) -> ScoreBlock:
         found = scored(run.model, front_end, samples)
         hop = len(samples) if len(found.frame) == 1 else spec.hop * rate
-        return ScoreBlock("recording", 0, hop, spec.rate, found.frame, hop, clip=found.clip[None])
+        clip = found.clip[None] if found.running is None else found.running
+        return ScoreBlock("recording", 0, hop, spec.rate, found.frame, hop, clip=clip)
 
     return scores
 

@@ -39,6 +39,8 @@ class EventFigures:
         NaN where there are no reference events at all.
     error_rate
         (Substitutions + deletions + insertions) / reference events, of all classes together; NaN without references.
+    class_error_rate
+        Macro mean of (missed + too many) / reference events of each class, as the cards of DCASE 2018 task 4 tell it.
     by_class
         F1 by label; NaN for a class without reference events.
     counts
@@ -49,6 +51,7 @@ class EventFigures:
     precision: float
     recall: float
     error_rate: float
+    class_error_rate: float
     by_class: dict[str, float]
     counts: Counts
 
@@ -109,8 +112,10 @@ def _figures(metric: object, recordings: Sequence[tuple], labels: Sequence[str])
     known = before[:, 0] > 0
     f1, precision, recall = _shares(before)
     rate = float(metric.overall_error_rate()["error_rate"]) if known.any() else float("nan")
+    reference, estimated, matched = np.where(before[:, :1] > 0, before, np.nan).T
+    own_rate = _mean((reference + estimated - 2 * matched) / reference)
     by_class = {name: float(value) for name, value in zip(labels, f1, strict=True)}
-    return EventFigures(_mean(f1), _mean(precision), _mean(recall), rate, by_class, counts)
+    return EventFigures(_mean(f1), _mean(precision), _mean(recall), rate, own_rate, by_class, counts)
 
 
 def _shares(counts: Counts) -> tuple[Float64, Float64, Float64]:

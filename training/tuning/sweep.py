@@ -1,6 +1,6 @@
 """Decisions at many settings at once: the product's decoder as a compiled loop, for tuning.
 
-A class's score, smoothed once per median width, is decided at every pair of thresholds. What `edge.decode` calls runs
+A class's score, smoothed as its rule says, is decided at every pair of thresholds. What `edge.decode` calls runs
 and events is here the same rule over whole recordings; the tests hold the two against each other.
 """
 
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 import numpy.typing as npt
+from msgspec import structs
 
 from edge.blocks import ScoreBlock
-from edge.decode.decoder import _frames, _median_width
-from edge.decode.smoothing import Median
+from edge.decode.chain import Chain
+from edge.decode.decoder import frames_of
 from edge.inference.card import Decode
 from training.data.dataset import Sound
 from training.metrics.collar import EDGE
@@ -59,7 +60,7 @@ def counts(
     blocks
         Scores of the recordings, all on one grid.
     rule
-        Of the class: its median, shortest duration and merge gap hold; its thresholds are not asked.
+        Of the class: its smoothing, shortest duration and merge gap hold; its thresholds are not asked.
     thresholds
         ``[S, 2]``: on and off.
     truth
@@ -71,31 +72,37 @@ def counts(
         Number of events, and how many match a reference event.
     """
     grid = blocks[0]
-    smooth = [_smoothed(block, label, rule) for block in blocks]
-    frames = _frames(rule, grid.hop, grid.rate, grid.span)
+    smooth = [_smoothed(block, label, rule, thresholds) for block in blocks]
+    frames = frames_of(rule, grid.hop, grid.rate, grid.span)
     out = np.zeros((len(thresholds), len(blocks), 2), np.int64)
     on_off, reach = thresholds.astype(np.float32), (collar + EDGE, share + EDGE)
-    for k, (block, column) in enumerate(zip(blocks, smooth, strict=True)):
+    for k, (block, columns) in enumerate(zip(blocks, smooth, strict=True)):
         edges = truth.edges[truth.first[k] : truth.first[k + 1]]
         seconds = (block.hop, block.span, block.rate, block.first_frame)
-        _recording(column, on_off, frames.shortest, frames.bridge, seconds, edges, *reach, out[:, k])
+        _recording(columns, on_off, frames.shortest, frames.bridge, seconds, edges, *reach, out[:, k])
     return out
 
 
-def _smoothed(block: ScoreBlock, label: int, rule: Decode) -> Float32:
-    width = _median_width(rule, block.hop / block.rate)
-    median = Median(width, 1)
-    column = np.ascontiguousarray(block.scores[:, label : label + 1], np.float32)
-    return np.concatenate([median.push(column), median.flush()])[:, 0] if width > 1 else column[:, 0]
+def _smoothed(block: ScoreBlock, label: int, rule: Decode, thresholds: Float64) -> Float32:
+    """Return the smoothed score ``[1, T]``; one for each pair of thresholds ``[S, T]`` where a path depends on them."""
+    pairs = thresholds if rule.viterbi else thresholds[:1]
+    chain = Chain([structs.replace(rule, on=on, off=off) for on, off in pairs.tolist()], block.hop / block.rate)
+    scores, clips = (
+        None if x is None else np.repeat(x[:, label : label + 1], len(pairs), 1) for x in (block.scores, block.clip)
+    )
+    smooth = [chain.push(scores.astype(np.float32), clips), chain.flush()]
+    return np.ascontiguousarray(np.concatenate(smooth).T)
 
 
 @numba.njit(cache=True, nogil=True)
-def _recording(column, thresholds, shortest, bridge, seconds, edges, collar, share, out):
+def _recording(columns, thresholds, shortest, bridge, seconds, edges, collar, share, out):
     """Fill ``out [S, 2]`` for one recording; see `counts`."""
-    spans = np.empty((len(column) // 2 + 1, 2), np.int64)
-    events = np.empty((len(column) // 2 + 1, 2), np.float64)
+    most = columns.shape[1] // 2 + 1
+    spans = np.empty((most, 2), np.int64)
+    events = np.empty((most, 2), np.float64)
     hop, span, rate, first = seconds
     for s in range(len(thresholds)):
+        column = columns[s if len(columns) > 1 else 0]
         n = _decide(column, thresholds[s, 0], thresholds[s, 1], shortest, bridge, spans)
         for i in range(n):
             events[i, 0] = (first + spans[i, 0]) * hop / rate

@@ -19,7 +19,7 @@ from training.evaluation.evaluate import Source, Tell, background_of, held_out, 
 from training.evaluation.heard import Heard, hear
 from training.evaluation.measures import HEADLINES, Figures
 from training.evaluation.targets import Target
-from training.tuning.tune import Criterion, compare, cross_tuned, tune
+from training.tuning.tune import Criterion, Smoothing, compare, cross_tuned, tune
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ def tune_target(
     background: dict[str, Any] | None = None,
     criterion: Criterion = "f1",
     per_hour: float = 1.0,
+    smoothing: Smoothing = "median",
     seen: bool = False,
     tell: Tell = lambda *_: None,
 ) -> Outcome:
@@ -83,10 +84,11 @@ def tune_target(
     source = open_source(table, data)
     quiet = open_source(background, data) if background else None
     heard, groups = _heard(judges, source, quiet, bool(runs), seen, tell)
-    found = tune(heard, labels, rules, criterion, per_hour)
+    how: dict[str, Any] = {"criterion": criterion, "per_hour": per_hour, "smoothing": smoothing}
+    found = tune(heard, labels, rules, **how)
     figures: Figures = compare(heard, labels, rules, found.rules, source.dataset.exclusive)
     if len(runs) > 1:
-        figures["cross"] = _cross(heard, groups, labels, rules, source, criterion=criterion, per_hour=per_hour)
+        figures["cross"] = _cross(heard, groups, labels, rules, source, **how)
     aim = "best F1" if criterion == "f1" else f"at most {per_hour:g} false alarms per hour of each class"
     by = f"{len(runs)} fold runs, each on its held-out fold" if runs else "its own scores"
     warned = ", which it was trained on" if seen and not runs and _learnt(judges[0], source, source.dataset) else ""
@@ -176,9 +178,12 @@ def _report(path: Path, tuned_on: str, figures: Figures, changes: dict[str, tupl
         "title": f"Rules of {path.name}",
         "text": f"Tuned for {tuned_on}.",
         "labels": list(labels),
-        "rules": {
-            name: {"before": [r.on, r.off, r.median], "after": [n.on, n.off, n.median]}
-            for name, (r, n) in changes.items()
-        },
+        "rules": {name: {"before": _told(r), "after": _told(n)} for name, (r, n) in changes.items()},
         **figures,
     }
+
+
+def _told(rule: Decode) -> list[float]:
+    """On, off, median; and the durations of a chain."""
+    path = [rule.viterbi.event, rule.viterbi.pause] if rule.viterbi else []
+    return [rule.on, rule.off, rule.median, *path]

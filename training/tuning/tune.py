@@ -1,7 +1,8 @@
 """Per-class decision rules from validation data: thresholds and median widths, by F1 or by a bound on false alarms.
 
 Scores are computed once. For each class, every median width and pair of thresholds is decided by
-`training.tuning.sweep`; the middle of the widest plateau of the best figure is taken, for its edges are luck.
+`training.tuning.sweep`; the middle of the widest plateau of the best figure is taken, for its edges are luck. Durations
+of a two-state chain are not chosen but counted, by `training.tuning.durations`.
 
     figure  │      ┌────────────┐
             │  ┌─┐ │     ▲      │
@@ -26,8 +27,10 @@ from edge.inference.card import Decode, Rule
 from training.evaluation.heard import Heard
 from training.evaluation.measures import measure
 from training.tuning import sweep
+from training.tuning.durations import durations
 
 Criterion = Literal["f1", "false-alarms"]
+Smoothing = Literal["median", "viterbi"]
 Float64 = npt.NDArray[np.float64]
 ON = np.round(np.arange(0.04, 0.981, 0.02), 2)
 RATIOS = (1.0, 0.75, 0.5, 0.25)  # off / on
@@ -41,7 +44,7 @@ class Tuned:
     Attributes
     ----------
     rules
-        The rules given, with `on`, `off` and `median` of the tuned classes changed.
+        The rules given, with `on`, `off`, `median` and, where it was asked for, `viterbi` of the tuned classes changed.
     notes
         Classes that stayed as they were, and why; bounds that could not be kept.
     """
@@ -51,7 +54,12 @@ class Tuned:
 
 
 def tune(
-    heard: Sequence[Heard], labels: Sequence[str], rules: Decode, criterion: Criterion = "f1", per_hour: float = 1.0
+    heard: Sequence[Heard],
+    labels: Sequence[str],
+    rules: Decode,
+    criterion: Criterion = "f1",
+    per_hour: float = 1.0,
+    smoothing: Smoothing = "median",
 ) -> Tuned:
     """Choose rules for every class on its own.
 
@@ -65,6 +73,8 @@ def tune(
     per_hour
         Most false alarms per hour that each class may raise, for ``false-alarms``: the lowest threshold is taken that
         keeps to it, as all higher ones do; median and hysteresis stay.
+    smoothing
+        ``viterbi``: the classes get two-state chains as well, whose durations are counted first.
 
     Raises
     ------
@@ -78,12 +88,15 @@ def tune(
         raise ValueError("expected scores on one grid, got several; tune recordings of one model")
     choose: Callable[..., tuple[Rule | None, str]] = _best_f1 if criterion == "f1" else _least_on
     chosen, notes = dict(rules.labels), []
-    for name, given in Decoder(labels, rules).rules.items():  # ignored labels have none
-        rule, note = choose(known, labels.index(name), given, per_hour)
+    for name, own in Decoder(labels, rules).rules.items():  # ignored labels have none
+        label = labels.index(name)
+        path = durations(known, labels, label, rules) if smoothing == "viterbi" else None
+        given = msgspec.structs.replace(own, viterbi=path or own.viterbi)
+        rule, note = choose(known, label, given, per_hour)
         if note:
             notes.append(f"{name}: {note}")
         if rule:
-            chosen[name] = _over(rules.labels.get(name, Rule()), rule)
+            chosen[name] = _over(rules.labels.get(name, Rule()), msgspec.structs.replace(rule, viterbi=path))
     return Tuned(msgspec.structs.replace(rules, labels=chosen), tuple(notes))
 
 
@@ -121,8 +134,8 @@ def _best_f1(heard: Sequence[Heard], label: int, rule: Decode, _: float) -> tupl
     used = strong if by_events else heard
     if not any(label in (h.item.weak or ()) for h in used):
         return None, "no recording of it: its rule stays"
-    # Where only clips are labelled nothing tells where events end: `off` keeps its distance from `on`.
-    ratios = RATIOS if by_events else (rule.off / rule.on if rule.on else 1.0,)
+    # Where only clips are labelled nothing tells where events end, and a path does without: `off` keeps its distance.
+    ratios = RATIOS if by_events and not rule.viterbi else (rule.off / rule.on if rule.on else 1.0,)
     settings = list(product(sorted({*MEDIANS, rule.median}), ratios))
     curves = np.stack([_f1_curve(used, label, rule, median, ratio, by_events) for median, ratio in settings])
     best = float(curves.max())

@@ -96,6 +96,7 @@ def test_the_commands_do_what_they_say(make, home):
     shown = invoke("show", "bees").output
     assert "hum, buzz" in shown
     assert "model.onnx (onnx, float32)" in shown
+    assert "network 0 s; rules 0 s" in shown
     assert json.loads(invoke("show", "bees", "--json").output)["stream"]["mode"] == "window"
 
 

@@ -48,6 +48,17 @@ def test_f1_and_error_rate_by_hand():
     assert found.f1 == 0.25
     assert (found.precision, found.recall) == (0.25, 0.25)
     assert found.error_rate == pytest.approx(1.0)
+    assert found.class_error_rate == pytest.approx((2 / 2 + 1 / 1) / 2)  # dogs: one missed, one too many, of two
+
+
+def test_a_shifted_event_costs_twice_and_wrong_ones_of_a_class_are_set_against_its_own():
+    # Card 34: 0.3 s late is one false alarm and one miss. Cats: found, but two too many: (0 + 2) / 1; dogs (1 + 1) / 1.
+    reference = [Sound(0, 1.0, 2.0), Sound(1, 5.0, 6.0)]
+    estimated = [Sound(0, 1.3, 2.3), Sound(1, 5.0, 6.0), Sound(1, 7.0, 8.0), Sound(1, 8.5, 9.0)]
+    found = figures(reference, estimated)
+    assert found.counts[0].tolist() == [[1, 1, 0], [1, 3, 1]]
+    assert found.class_error_rate == pytest.approx(2.0)
+    assert found.by_class == {"dog": 0.0, "cat": 0.5}
 
 
 def test_a_wrong_label_at_the_right_place_is_one_substitution():

@@ -1,5 +1,7 @@
 """The compiled sweep against the product's decoder, and its matching against the library's."""
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.blocks import ScoreBlock
-from edge.inference.card import Decode
+from edge.inference.card import Decode, Viterbi
 from training.data.dataset import Sound
 from training.metrics import collar
 from training.metrics.events import decode, sounds
@@ -52,6 +54,24 @@ def test_the_sweep_decides_what_the_decoder_decides(seed, median, shortest, gap)
     found = sweep.counts(blocks, 1, rule, GRID, sweep.truth_of([[]] * len(blocks), 1))
     for s, (on, off) in enumerate(GRID):
         rules = Decode(on=on, off=off, median=median, min_duration=shortest, merge_gap=gap)
+        assert found[s, :, 0].tolist() == [len(decided(b, rules)) for b in blocks]
+
+
+@pytest.mark.parametrize(
+    "smoothing",
+    [
+        {"mean": 0.1},
+        {"viterbi": Viterbi(event=0.5, pause=0.3, lag=0.2)},
+        {"rescale": 1.0, "mean": 0.1, "viterbi": Viterbi(event=0.2, pause=0.2), "median": 0.1},
+        {"clip_on": 0.6, "clip_ahead": 0.3},
+    ],
+)
+def test_the_sweep_smooths_as_the_decoder_does(smoothing):
+    blocks = [replace(b, clip=np.maximum(b.scores, b.scores[::-1])) for b in recordings(7)]
+    found = sweep.counts(blocks, 1, Decode(**smoothing), GRID, sweep.truth_of([[]] * len(blocks), 1))
+    assert found[..., 0].any()
+    for s, (on, off) in enumerate(GRID):
+        rules = Decode(on=on, off=off, **smoothing)
         assert found[s, :, 0].tolist() == [len(decided(b, rules)) for b in blocks]
 
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from edge.blocks import ScoreBlock
 from edge.errors import CardError, ConfigError
 from edge.inference import check, store
-from edge.inference.card import Decode, Rule
+from edge.inference.card import Decode, Rule, Viterbi
 from edge.inference.model import Model
 from training.commands.tune import tune as command
 from training.data import decode
@@ -134,7 +134,7 @@ def test_rules_are_written_and_nothing_else_changes(folder):
     before = store.load_card(folder)
     wanted = Decode(on=0.4, off=0.2, median=0.3, min_duration=0.4, merge_gap=0.6,
                     labels={**before.decode.labels, "rain": Rule(on=0.31, off=0.155, median=0.5),
-                            "helicopter": Rule(on=0.7)})  # fmt: skip
+                            "helicopter": Rule(on=0.7, viterbi=Viterbi(event=4.0, pause=9.0))})  # fmt: skip
     lines = (folder / "card.toml").read_text().splitlines()
     rule_files.write(folder / "card.toml", wanted, "a test")
     after, text = store.load_card(folder), (folder / "card.toml").read_text()

@@ -4,7 +4,8 @@ labels.csv        file, label, recordist        [data] kind = "table", group = "
 stretches.csv     file, start, stop, label      … start = "start", stop = "stop"
 sounds.csv        file, label, onset, offset    … onset = "onset", offset = "offset": strong labels
 labels.csv and    file, label                   … events = "strong.tsv": strong labels (DESED's columns) of the
-strong.tsv                                        recordings that stand there
+strong.tsv                                        recordings that stand there; with window = 2.0, seconds = "seconds"
+                                                  weak labels of two seconds each in their place
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Literal
 
 from training.data import annotations, tables
-from training.data.annotations import Columns
+from training.data.annotations import Columns, merge, timed
 from training.data.dataset import Dataset, Item, Sound, label_indices
 from training.data.formats.registry import FORMATS
+from training.data.windows import fold_per_recording, windows
 from training.registry import Settings
 
 
@@ -43,6 +45,15 @@ class TableSettings(Settings, frozen=True):
         in which no class sounds.
     events
         A table with times.
+    merge
+        Sounds of one class at most so many seconds apart are one (DCASE: 0.15).
+    folds
+        ``recording``: each recording with sounds is a fold of its own.
+    seconds
+        Column of the recordings' lengths, which `window` needs.
+    window
+        Seconds of the windows into which recordings are cut, each with its classes but not their times; 0 for whole
+        recordings with times.
     exclusive
         Whether a recording has exactly one class.
     licence, attribution
@@ -66,13 +77,18 @@ class TableSettings(Settings, frozen=True):
     none: tuple[str, ...] = ()
     others: Literal["refuse", "drop", "negative"] = "refuse"
     events: str = ""
+    merge: float = 0.0
+    folds: Literal["", "recording"] = ""
+    seconds: str = ""
+    window: float = 0.0
     exclusive: bool = False
     licence: str = ""
     attribution: str = ""
 
     def columns(self) -> list[str]:
         """Return the names of the columns that the table must have."""
-        named = (self.label, self.onset, self.offset, self.start, self.stop, self.fold, self.split, self.group)
+        named = [self.label, self.onset, self.offset, self.start, self.stop, self.fold, self.split, self.group]
+        named += [self.seconds] if self.window else []
         return [self.file, *filter(None, named)]
 
 
@@ -93,17 +109,14 @@ def load(settings: TableSettings, folder: Path) -> Dataset:
     items = _by_sound(s, folder, kept, labels) if s.onset else [_item(s, folder, *one, labels) for one in kept]
     if s.events:
         items = _with_events(items, folder / s.events, labels)
-    return tables.finished(
-        Dataset(
-            folder.name,
-            labels,
-            tuple(items),
-            exclusive=s.exclusive,
-            licence=s.licence,
-            attribution=s.attribution,
-        ),
-        path,
+    items = [timed(item, merge(item.strong, s.merge)) if s.merge and item.strong else item for item in items]
+    items = fold_per_recording(items) if s.folds else items
+    dataset = Dataset(
+        folder.name, labels, tuple(items), exclusive=s.exclusive, licence=s.licence, attribution=s.attribution
     )
+    if s.window:
+        dataset = windows(dataset, s.window, {row[s.file]: row.number(s.seconds) for row, _ in kept})
+    return tables.finished(dataset, path)
 
 
 def _names(s: TableSettings, row: tables.Row) -> list[str]:

@@ -1,0 +1,66 @@
+"""``wheatear compare``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from edge.errors import ConfigError
+from training.commands.evaluate import command_line
+
+
+@click.command()
+@click.argument("names", metavar="RECIPE...", nargs=-1, required=True)
+@click.option("--benchmark", default="domestic-esc10", show_default=True, help="One of `wheatear compose --benchmark`.")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    envvar="WHEATEAR_DATA",
+    help="Folder of the data sets that the benchmark is composed of.",
+)
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of scenes and runs."
+)
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), required=True, help="Processor time per training.")
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Trainings of each recipe.")
+@click.option("--into", type=click.Path(dir_okay=False, path_type=Path), help="File of results that gets the table.")
+@click.option("--section", help="Name of the section of --into; default: the benchmark's.")
+@click.option("--text", default="", help="What stands above the table.")
+def compare(
+    names: tuple[str, ...],
+    benchmark: str,
+    data: Path,
+    out: Path,
+    minutes: float,
+    seeds: int,
+    into: Path | None,
+    section: str | None,
+    text: str,
+) -> None:
+    """Train RECIPEs on one benchmark's weak labels, each for the same time, and measure them by its strong labels.
+
+    The scenes of the fourth fold are held out of all trainings. Event F1 is told twice: by each recipe's own rules, and
+    with rules tuned on one half of those scenes for the other half. The same command goes on where it was interrupted,
+    and more recipes or seeds can be added to the same --out.
+
+    \b
+    Examples:
+      wheatear compare esc10-s-weak --data ../shared/data --out runs/domestic --minutes 10
+      wheatear compare a.toml b.toml --data ../shared/data --out runs/domestic --minutes 10 --seeds 3 \\
+        --into docs/results.json
+    """
+    from training.comparison import compare as comparing
+    from training.evaluation import report
+
+    try:
+        found = comparing.compare(names, benchmark, data, out, minutes, seeds, lambda line: click.echo(line, err=True))
+    except ValueError as error:
+        raise ConfigError(f"compare: {error}") from None
+    made = comparing.section(found, text, command_line(sys.argv[1:]))
+    click.echo(report.markdown(made))
+    if into:
+        report.merge(into, section or benchmark, made)
+        click.echo(f"{into}: section {section or benchmark}", err=True)

@@ -1,0 +1,1 @@
+"""Recipes against each other: the same recordings, the same labels, the same minutes."""
