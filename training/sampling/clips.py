@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from edge.frontend.stream import FrontEnd
 from training.batch import Batch
+from training.data.blocks import filled
 from training.data.dataset import Item
 from training.registry import Settings
 from training.sampling.registry import SAMPLERS, Material
@@ -30,12 +31,15 @@ class ClipsSettings(Settings):
     ----------
     seconds
         Length of an example.
+    repeat
+        Repeat what is shorter than that instead of putting silence behind it (card 26).
     balance
         ``labels``: every class is drawn as often as any other (class-balanced batches, cards C and 37);
         ``items``: every recording is.
     """
 
     seconds: Annotated[float, Meta(gt=0)] = 4.0
+    repeat: bool = False
     balance: Literal["labels", "items"] = "labels"
 
 
@@ -75,6 +79,8 @@ class Clips:
     def _piece(self, item: Item, rng: np.random.Generator) -> tuple[Float32, Float32]:
         """One example's samples ``[N]`` and targets ``[1 + T, C]``."""
         whole = self.material.shelf(item)
+        if self.settings.repeat and len(whole) < self.length:
+            whole = filled(whole, self.length)
         start = int(rng.integers(max(len(whole) - self.length, 0) + 1))
         piece = self.material.augment.waveform(whole[start : start + self.length], self.spec.rate, rng)
         sound = np.zeros(self.length, np.float32)
