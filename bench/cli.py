@@ -96,6 +96,22 @@ def resources(as_json: bool, document: Path | None, **options: Any) -> None:
 
 
 @bench.command()
+@click.option("--duration", "seconds", default=120.0, show_default=True, type=click.FloatRange(1), help="Of sound.")
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Repetitions.")
+@outputs
+def levels(as_json: bool, document: Path | None, **options: Any) -> None:
+    """Measure what sound levels cost a stream: the processor time of third octaves, weightings and percentiles.
+
+    \b
+    Example:
+      wheatear bench levels
+    """
+    from bench import levels as benchmark
+
+    _show([benchmark.run(**options)], as_json, document, "bench levels")
+
+
+@bench.command()
 @click.argument("folders", nargs=-1, metavar="[FOLDER]...")
 @click.option("--duration", "seconds", default=20.0, show_default=True, type=click.FloatRange(1), help="Of sound.")
 @click.option("--rounds", default=7, show_default=True, type=click.IntRange(1), help="Interleaved rounds.")

@@ -23,7 +23,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ import msgspec
 
 from edge.blocks import Event
 from edge.errors import WireError
+from edge.levels.message import Levels
 from edge.publish.reader import PAGE_LIMIT, Page
 from edge.publish.zeromq import (
     DEFAULT_ENDPOINT,
@@ -116,6 +117,8 @@ class Subscriber:
     since
         First event wanted, as a `Cursor` or a number that holds for every stream; where None, only live events and
         the begin of what sounds just now.
+    on_levels
+        Called with each minute of levels, while events are waited for; they are left out where None.
     timeout
         Iteration ends after so many seconds without an event; None waits for ever.
 
@@ -135,6 +138,7 @@ class Subscriber:
         *,
         stream: str | None = None,
         keys: ClientKeys | None = None,
+        on_levels: Callable[[Levels], object] | None = None,
     ) -> None:
         import zmq
 
@@ -142,7 +146,7 @@ class Subscriber:
         self.replay = replay or replay_endpoint(endpoint)
         self.timeout = timeout
         self._labels = frozenset([labels] if isinstance(labels, str) else labels or ())
-        self._stream, self._keys = stream, keys
+        self._stream, self._keys, self._on_levels = stream, keys, on_levels
         self._since = Cursor(since) if isinstance(since, int) else since
         self._next: dict[tuple[str, str, str], int] = {}  # (device, stream, log) → number expected
         self._first: dict[tuple[str, str, str], int] = {}  # the same → number that it began with
@@ -233,6 +237,10 @@ class Subscriber:
         """What one message leads to: itself, and before it whatever was missed."""
         said = _decode(message)
         if said is None or self._stream not in (None, said.stream):
+            return
+        if isinstance(said, Levels):
+            if self._on_levels:
+                self._on_levels(said)
             return
         if isinstance(said, Heartbeat) and self._runs.get(_key(said)) != said.run:
             self._runs[_key(said)] = said.run
@@ -389,12 +397,14 @@ class _Silence:
             logger.warning("%s is heard again", self._endpoint)
 
 
-def _decode(message: list[bytes]) -> Event | Heartbeat | None:
+def _decode(message: list[bytes]) -> Event | Heartbeat | Levels | None:
     """The payload of a message; what is not of ours is logged and left out."""
     try:
         kind = msgspec.json.decode(message[-1], type=_Kind)
         if kind.type == "heartbeat":
             return msgspec.json.decode(message[-1], type=Heartbeat)
+        if kind.type == "levels":
+            return msgspec.json.decode(message[-1], type=Levels)
         if kind.retained:
             return msgspec.json.decode(message[-1], type=Open)
         return msgspec.json.decode(message[-1], type=Event)

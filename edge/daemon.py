@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from edge.blocks import Event
 from edge.clock import Clock, SampleClock, SystemClock
 from edge.config import Config, Stream
 from edge.decode.event import EventMaker
 from edge.errors import WheatearError
 from edge.ids import uuid7
 from edge.inference.model import Model
+from edge.levels.message import Message
 from edge.memory import release_compiler
 from edge.notify import Notifier
 from edge.publish.outbox import DEVICE_STREAM
@@ -41,7 +41,7 @@ class Daemon:
     publish
         Journal and publish events; otherwise they are only shown.
     show
-        Called with each event in the moment it is published.
+        Called with each event and each minute of levels in the moment it is published.
     linger
         Seconds for which past events can still be asked for after all sources have ended.
     clock
@@ -67,7 +67,7 @@ class Daemon:
         self,
         config: Config,
         publish: bool,
-        show: Callable[[Event], None],
+        show: Callable[[Message], None],
         linger: float = 0.0,
         clock: Clock | None = None,
         make_source: Callable[[Key, Channels, int], Source] | None = None,
@@ -82,7 +82,7 @@ class Daemon:
         self._clock = clock or SystemClock()
         self._read = read
         self._notifier = Notifier()
-        self._submit: Callable[[Event], object] = show
+        self._submit: Callable[[Message], object] = show
         self._alive: Callable[[], bool] = lambda: True  # whether events still go out
         self._supervisor = Supervisor(
             config,
@@ -167,8 +167,8 @@ class Daemon:
             self._maker.notice("health", self._epoch, elapsed, reason=reason, fault="configuration", active=not well)
         )
 
-    def _hand_over(self, event: Event) -> None:
-        self._submit(event)
+    def _hand_over(self, message: Message) -> None:
+        self._submit(message)
 
     def _recorder(self, stream: Stream, models: Sequence[Model]) -> Tap | None:
         if not self._clips.enabled:
@@ -195,7 +195,7 @@ class Daemon:
             return None
 
     @contextmanager
-    def _outbox(self) -> Iterator[Callable[[Event], object]]:
+    def _outbox(self) -> Iterator[Callable[[Message], object]]:
         if not self._publish:
             yield self._show
             return

@@ -13,6 +13,8 @@ from typing import Literal
 
 import msgspec
 
+from edge.levels.message import Levels
+
 State = Literal["starting", "running", "reconnecting", "off", "gated", "failed", "ended"]
 WAITING: frozenset[State] = frozenset({"starting", "reconnecting", "off", "gated"})  # declared: no sound is expected
 STATM = Path("/proc/self/statm")
@@ -65,6 +67,8 @@ class StreamStatus(msgspec.Struct):
         Events handed over so far.
     model
         ``name@version`` of each model, joined by commas.
+    levels
+        Of the last whole minute, where they are measured.
     error
         Why it is not running; "" where it is.
     """
@@ -90,6 +94,7 @@ class StreamStatus(msgspec.Struct):
     last_sample_ns: int = 0
     events: int = 0
     model: str = ""
+    levels: Levels | None = None
     error: str = ""
 
     @property

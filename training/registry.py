@@ -7,7 +7,9 @@ clip_weight = 0.5          a field of the settings that the part was registered 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -93,3 +95,9 @@ class Registry(Generic[T]):
         """Build a part; `context` is what its role gives every builder beside the settings."""
         _, builder = self._parts[part.kind]
         return builder(part.settings, *context, **more)
+
+
+def import_all(package: str, path: Iterable[str]) -> None:
+    """Import every module of a package, so that what they register is known: a part is a file and nothing else."""
+    for module in pkgutil.iter_modules(path, f"{package}."):
+        importlib.import_module(module.name)

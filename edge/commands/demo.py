@@ -15,6 +15,7 @@ from edge.blocks import Event
 from edge.commands.format import human
 from edge.config import Config, JournalFile, Publish, Stream
 from edge.demo import RATE, Truth, scene
+from edge.levels.message import Message
 
 
 @click.command()
@@ -53,7 +54,7 @@ def _hear(config: Config) -> list[Event]:
     from edge.client import Subscriber
     from edge.daemon import Daemon
 
-    published: list[Event] = []
+    published: list[Message] = []
     heard: list[Event] = []
     daemon = Daemon(config, publish=True, show=published.append, linger=5.0)
     failures: list[BaseException] = []

@@ -59,8 +59,8 @@ def listen(
 ) -> None:
     """Print the events of the device at ENDPOINT as they are published.
 
-    Holes in the sequence are filled by replay; what cannot be replayed is said in a `lost` line. Gaps, losses and
-    health have no label and are printed whatever the labels asked for. Ctrl-C ends it.
+    Holes in the sequence are filled by replay; what cannot be replayed is said in a `lost` line. Gaps, losses,
+    health and levels have no label and are printed whatever the labels asked for. Ctrl-C ends it.
     """
     from edge.client import Subscriber
     from edge.publish.keys import ClientKeys
@@ -75,7 +75,9 @@ def listen(
     printed = 0
     where = endpoint_of(endpoint)
     keys = ClientKeys.load(server_key, key or "") if server_key else None
-    subscriber = Subscriber(where, replay, labels, from_seq, timeout, stream=stream, keys=keys)
+    subscriber = Subscriber(
+        where, replay, labels, from_seq, timeout, stream=stream, keys=keys, on_levels=lambda one: click.echo(show(one))
+    )
     with suppress(KeyboardInterrupt), subscriber as events:
         for event in events:
             click.echo(show(event))

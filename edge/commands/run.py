@@ -38,6 +38,8 @@ from edge.config.settle import settle
 @click.option("--engine", type=click.Choice(["onnx", "tflite"]), help="Inference runtime to prefer.")
 @click.option("--precision", type=click.Choice(["float32", "int8"]), help="Model file to prefer.")
 @click.option("--linger", default=0.0, metavar="SECONDS", help="Answer replay for so long after the end of a file.")
+@click.option("--levels", is_flag=True, default=None, help="Also tell how loud each minute was.")
+@click.option("--calibration-db", type=float, metavar="DB", help="Sound pressure level of full scale, for --levels.")
 @click.option("--profile", metavar="NAME", help="Device profile: raspberry-pi-4 …; auto looks at the board.")
 @click.option("--journal", type=click.Path(path_type=Path), help="The journal's file.")
 def run(

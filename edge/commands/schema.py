@@ -10,14 +10,15 @@ import msgspec
 from edge.blocks import Event
 from edge.config import Config
 from edge.inference.card import Card
+from edge.levels.message import Levels
 
-TYPES = {"event": Event, "card": Card, "config": Config}
+TYPES = {"event": Event, "levels": Levels, "card": Card, "config": Config}
 
 
 @click.command()
 @click.argument("what", type=click.Choice(list(TYPES)))
 def schema(what: str) -> None:
-    """Print the JSON Schema of an event, a model card or a configuration file.
+    """Print the JSON Schema of an event, a minute of levels, a model card or a configuration file.
 
     \b
     Example:

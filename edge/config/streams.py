@@ -127,6 +127,11 @@ class Stream(Struct, frozen=True):
         When it is on: in any of these hours; always where there is none.
     gate
         How loud it must be to be heard.
+    levels
+        Measure the sound itself: a `levels` message each minute.
+    calibration_db
+        For `levels`: sound pressure level, dB, that makes the source's full scale (RMS 1). With a calibrator of 94 dB
+        that is 94 minus the level in dB of full scale which `levels` then tells. At 0 levels are of full scale.
     chunk
         Seconds of sound that are gathered before anything is done: less wakes the processor more often. At 0 every
         block is heard as it comes; left out, the device profile tells.
@@ -146,6 +151,8 @@ class Stream(Struct, frozen=True):
     decode: Rules = Rules()
     schedule: Annotated[tuple[Schedule, ...], Meta(max_length=100)] = ()
     gate: Gate | None = None
+    levels: bool = False
+    calibration_db: Annotated[float, Meta(ge=-200, le=250)] = 0.0
     chunk: Annotated[float, Meta(ge=0, le=2)] | None = None
 
     @property

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import asdict
+
 from edge.errors import ConfigError, WireError
 from edge.publish.board import OutputStatus
 
@@ -74,6 +76,7 @@ class Collector:
         yield _metric("dropped_blocks", "counter", "Left out by bounded queues", ["stream", "queue"], _drops(streams))
         scores = [((s.name, label), score) for s in streams for label, score in s.scores.items()]
         yield _metric("score", "gauge", "Latest probability", ["stream", "label"], scores)
+        yield from _levels(streams)
         states = [((s.name, s.state), 1) for s in streams]
         yield _metric("stream_state", "gauge", "1 for the state that the stream is in", ["stream", "state"], states)
         yield from self._outside()
@@ -92,6 +95,24 @@ class Collector:
             ("connected", "gauge", "1 while the bridge's far end is there", outputs.connected),
         ):
             yield _metric(name, kind, text, ["queue"], [((key,), value) for key, value in dict(values).items()])
+
+
+def _levels(streams: Iterable[StreamStatus]) -> Iterator[Metric]:
+    """The last minute of the streams that measure levels."""
+    told = [(s.name, s.levels) for s in streams if s.levels]
+    weighted = [
+        ((name, f"l{weighting}{statistic.removeprefix('l')}"), value)
+        for name, levels in told
+        for weighting, values in (("a", levels.a), ("z", levels.z))
+        for statistic, value in asdict(values).items()
+    ]
+    bands = [((name, f"{hz:g}"), db) for name, one in told for hz, db in zip(one.bands.hz, one.bands.lzeq, strict=True)]
+    presence = [((name, label), share) for name, one in told for label, share in one.presence.items()]
+    seconds = [((name,), one.seconds) for name, one in told]
+    yield _metric("sound_level_db", "gauge", "Of the last minute", ["stream", "level"], weighted)
+    yield _metric("band_level_db", "gauge", "LZeq of the last minute's third octaves", ["stream", "hz"], bands)
+    yield _metric("presence", "gauge", "Share of the last minute, heard over the rest", ["stream", "label"], presence)
+    yield _metric("levels_seconds", "gauge", "Sound measured of the last minute", ["stream"], seconds)
 
 
 def _drops(streams: Iterable[StreamStatus]) -> list[tuple[tuple[str, ...], float]]:

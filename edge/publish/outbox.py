@@ -26,6 +26,7 @@ from edge.blocks import Event
 from edge.clock import rfc3339
 from edge.errors import JournalError
 from edge.ids import uuid7
+from edge.levels.message import Levels, Message
 from edge.publish.board import Board
 from edge.publish.journal import MAX_BYTES, Journal
 from edge.publish.sink import Sink
@@ -56,7 +57,7 @@ class Outbox:
     streams
         Streams that heartbeats speak of before their first event, beside those in the journal.
     on_published
-        Called by the outbox's thread with each event, after it was published.
+        Called by the outbox's thread with each event, and each minute of levels, after it was published.
     sinks
         Where events go on to, after they were published.
     board
@@ -78,7 +79,7 @@ class Outbox:
         *,
         device: str = "",
         streams: Iterable[str] = (),
-        on_published: Callable[[Event], None] | None = None,
+        on_published: Callable[[Message], None] | None = None,
         sinks: Sequence[Sink] = (),
         board: Board | None = None,
         reopen: Callable[[], Journal] | None = None,
@@ -94,6 +95,7 @@ class Outbox:
         self.log, self._journalled = (journal.log if journal else uuid7()), journal is not None
         self._numbers: dict[str, int] = {}  # of the log of this run, while there is no journal
         self._queue: list[Event] = []
+        self._levels: list[Levels] = []
         self._overflow = 0
         self._lock = threading.Lock()
         self._notices: list[Event] = []
@@ -128,8 +130,8 @@ class Outbox:
         """Whether the thread still works."""
         return self._thread.is_alive()
 
-    def submit(self, event: Event) -> bool:
-        """Hand an event over; never blocks.
+    def submit(self, message: Message) -> bool:
+        """Hand an event over, or levels, which are published and not journalled; never blocks.
 
         Returns
         -------
@@ -141,12 +143,15 @@ class Outbox:
         TypeError, ValueError
             The event has something in it that JSON cannot say.
         """
-        msgspec.json.encode(event)  # an event that has no JSON fails where it was made, not in the outbox
+        msgspec.json.encode(message)  # an event that has no JSON fails where it was made, not in the outbox
         with self._lock:
-            if len(self._queue) >= self._limit or self._closing:
+            if len(self._queue) + len(self._levels) >= self._limit or self._closing:
                 self._overflow += 1
                 return False
-            self._queue.append(event)
+            if isinstance(message, Levels):
+                self._levels.append(message)
+            else:
+                self._queue.append(message)
             self._wake.set()  # inside the lock: never on a pipe that `close` has closed
         return True
 
@@ -184,6 +189,7 @@ class Outbox:
             self._commit.wait(CLOSE_S)
         self._retry_at = 0.0
         self._deliver(self._take())
+        self._publish_levels()
         while batch := self._take():
             self._deliver(batch)
         if self._waiting or self._commit:
@@ -216,6 +222,7 @@ class Outbox:
         batch = self._take()
         if batch or self._commit or (self._waiting and self._may_write()):
             self._deliver(batch)
+        self._publish_levels()
         if time.monotonic() >= self._beat_at:
             self._beat_at = time.monotonic() + HEARTBEAT_S
             self._read_board()
@@ -248,11 +255,23 @@ class Outbox:
             self.board.status.published += 1
             for sink in self._sinks:
                 sink.push(event)
-            if self._on_published:
-                try:
-                    self._on_published(event)
-                except Exception:  # a listener's fault must not silence the device
-                    logger.exception("on_published failed for event %s", event.id)
+            self._show(event)
+
+    def _publish_levels(self) -> None:
+        """Levels stand beside the events: no number, no journal, no sinks."""
+        with self._lock:
+            levels, self._levels = self._levels, []
+        for minute in levels:
+            if self._publisher:
+                self._publisher.send_levels(minute)
+            self._show(minute)
+
+    def _show(self, message: Message) -> None:
+        if self._on_published:
+            try:
+                self._on_published(message)
+            except Exception:  # a listener's fault must not silence the device
+                logger.exception("on_published failed for event %s", getattr(message, "id", message.type))
 
     def _number(self, batch: Sequence[Event]) -> list[Event]:
         """Numbers from the lease, as far as it goes; the journal gives the others theirs when it commits them."""

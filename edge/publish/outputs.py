@@ -17,6 +17,7 @@ from edge.blocks import Event
 from edge.config import Config
 from edge.decode.event import interrupted
 from edge.errors import JournalError
+from edge.levels.message import Message
 from edge.publish.board import Board, OutputStatus
 from edge.publish.gate import Gate
 from edge.publish.journal import Journal, is_disk_fault
@@ -46,9 +47,9 @@ class Outputs:
         self.board: Board = outbox.board
         self.status: OutputStatus = outbox.board.status
 
-    def submit(self, event: Event) -> bool:
-        """Hand an event over; never blocks. False where the queue was full: it is lost, counted and announced."""
-        return self._outbox.submit(event)
+    def submit(self, message: Message) -> bool:
+        """Hand an event or levels over; never blocks. False where the queue was full: lost, counted and announced."""
+        return self._outbox.submit(message)
 
     @property
     def alive(self) -> bool:
@@ -60,7 +61,7 @@ class Outputs:
 def open_outputs(
     config: Config,
     status: DeviceStatus,
-    show: Callable[[Event], None] | None = None,
+    show: Callable[[Message], None] | None = None,
     streams: Sequence[str] = (),
 ) -> Iterator[Outputs]:
     """Open journal, sockets, bridges and files as the configuration says.
@@ -72,7 +73,7 @@ def open_outputs(
     status
         Counters of the streams, for metrics and health.
     show
-        Called with each event in the moment it is published.
+        Called with each event and each minute of levels in the moment it is published.
     streams
         Names of the streams; heartbeats speak of them before their first event.
 

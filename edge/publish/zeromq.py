@@ -24,6 +24,7 @@ from edge.blocks import Event
 from edge.clock import rfc3339
 from edge.errors import WireError
 from edge.ids import slug, uuid7
+from edge.levels.message import Levels, Message
 from edge.publish.board import Board
 
 if TYPE_CHECKING:
@@ -65,14 +66,14 @@ class Open(Event, frozen=True, kw_only=True):
     retained: bool = True
 
 
-def topic(event: Event | Heartbeat) -> str:
+def topic(event: Message | Heartbeat) -> str:
     """First frame of a message: what topic filters match, from the left."""
     label = event.label if isinstance(event, Event) else None
     kind = "open" if isinstance(event, Open) else event.type
     return f"{TOPIC_ROOT}{slug(event.device)}.{slug(event.stream)}.{slug(kind)}.{slug(label)}."
 
 
-def frames(event: Event | Heartbeat) -> list[bytes]:
+def frames(event: Message | Heartbeat) -> list[bytes]:
     """The message as it travels."""
     return [topic(event).encode(), msgspec.json.encode(event)]
 
@@ -241,6 +242,10 @@ class Publisher:
             self._streams[event.stream] = (event.log, event.seq)
             self._note_open(event)
         self._send(frames(event))
+
+    def send_levels(self, levels: Levels) -> None:
+        """Publish levels; never blocks."""
+        self._send(frames(levels))
 
     def _note_open(self, event: Event) -> None:
         if event.type == "begin":

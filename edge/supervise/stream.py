@@ -2,7 +2,7 @@
 
 ring ▶ gain, high-pass ▶ levels ▶ hours ▶ level gate ▶ pipelines ▶ events
 │                            │
-health                        scores ▶ tap
+health, levels messages       scores ▶ tap, levels messages
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ from typing import Any
 from edge.blocks import AudioBlock, Event, EventType, ScoreBlock
 from edge.clock import SECOND, Clock, SampleClock
 from edge.config.streams import Stream as StreamConfig
+from edge.decode.decoder import Decoder
 from edge.decode.event import EventMaker
 from edge.errors import SourceError, StoppedError, WheatearError
 from edge.ids import uuid7
 from edge.inference.model import Model
+from edge.levels.message import Levels as LevelMessage
+from edge.levels.message import Message
+from edge.levels.stage import LevelStage
 from edge.pipeline import Pipeline
 from edge.ring import Ring
 from edge.sources.base import Source
@@ -66,7 +70,7 @@ class Stream:
     status
         Where it shows how it is.
     submit
-        Takes its events.
+        Takes its events and levels.
     clock
         The time of day.
     tap
@@ -86,7 +90,7 @@ class Stream:
         device: str,
         models: Sequence[Model],
         status: StreamStatus,
-        submit: Callable[[Event], object],
+        submit: Callable[[Message], object],
         clock: Clock,
         tap: Tap | None = None,
     ) -> None:
@@ -108,6 +112,7 @@ class Stream:
         self._backoff, self._crashes = Backoff(), 0
         self._retry_at = self._crashed_at = 0.0
         self._hours: Gate | None = None
+        self._meter: LevelStage | None = None
         status.model = ",".join(model.id for model in models)
 
     @property
@@ -209,6 +214,7 @@ class Stream:
         if config.gate:
             gate = config.gate
             self._gates.append(Gate(rate, louder_than(gate.open_dbfs), gate.hold, gate.pre_roll))
+        self._meter = self._make_meter() if config.levels else None
         self._make_pipelines()
         self.status.rate, self.status.error, self.status.state = rate, "", "running"
         if self._lost:
@@ -227,6 +233,12 @@ class Stream:
             )
             for model in self.models
         ]
+
+    def _make_meter(self) -> LevelStage:
+        rules = [Decoder(model.labels, self.config.decode.over(model.card.decode)).rules for model in self.models]
+        thresholds = {label: rule.on for some in rules for label, rule in some.items()}
+        clock, rate = self._maker.clock, self._maker.rate
+        return LevelStage(self._device, self.name, clock, rate, self.config.calibration_db, thresholds)
 
     def _end_of(self, feed: Feed) -> None:
         """The ring was closed without an error: a file is over, or a live source ended by itself."""
@@ -247,6 +259,7 @@ class Stream:
             for gate, later in self._following():
                 self._pass_on(gate.flush(), later)
             self._flush(reason)
+            self._publish(self._meter.flush() if self._meter else ())
         finally:
             self._feed, self._pipelines = None, []
 
@@ -287,6 +300,8 @@ class Stream:
         if block.gap or block.epoch != self._position[0]:
             self._break(block, feed)
         self._position = (block.epoch, block.stop)
+        if self._meter and (self._hours is None or self._within_hours(None, block.start, block.epoch)):
+            self._publish(self._meter.push(block))
         block = replace(block, samples=self._conditioner.push(block.samples), gap=0)
         self._tell(self._levels.push(block.samples))
         self._pass_on([block], self._gates)
@@ -364,6 +379,8 @@ class Stream:
         def take(block: ScoreBlock) -> None:
             latest = dict(zip(labels, block.scores[-1].tolist(), strict=True))
             self.status.scores = {**self.status.scores, **latest} if len(self.models) > 1 else latest
+            if self._meter:
+                self._meter.scores(block, labels)
             if self._tap:
                 self._tap.scores(block, labels)
 
@@ -376,6 +393,11 @@ class Stream:
             self.status.last_event_utc_ns = self._clock.utc_ns()
             if self._tap:
                 self._tap.event(event)
+
+    def _publish(self, levels: Iterable[LevelMessage]) -> None:
+        for minute in levels:
+            self._submit(minute)
+            self.status.levels = minute
 
     def _notice(self, kind: EventType, reason: str, **detail: Any) -> None:
         self._hand_over([self._maker.notice(kind, *self._position, reason=reason, **detail)])

@@ -6,13 +6,13 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from edge.blocks import Event
 from edge.clock import Clock
 from edge.config import Config
 from edge.config.profile import resolve
 from edge.config.streams import Stream as StreamConfig
 from edge.errors import ConfigError, StoppedError
 from edge.inference.model import Model
+from edge.levels.message import Message
 from edge.sources.base import Channel
 from edge.status import DeviceStatus
 from edge.supervise.capture import Capture, Key, MakeSource
@@ -40,7 +40,7 @@ class Supervisor:
     make_source
         Makes a capture's source.
     submit
-        Takes all events.
+        Takes all events and levels.
     clock
         The time of day.
     patient
@@ -59,7 +59,7 @@ class Supervisor:
         config: Config,
         status: DeviceStatus,
         make_source: MakeSource,
-        submit: Callable[[Event], object],
+        submit: Callable[[Message], object],
         clock: Clock,
         patient: bool = False,
         make_tap: MakeTap = lambda *_: None,

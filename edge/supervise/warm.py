@@ -13,6 +13,7 @@ from edge.config.profile import resolve
 from edge.config.streams import Stream
 from edge.decode.event import EventMaker
 from edge.inference.model import Model
+from edge.levels.meter import Meter
 from edge.pipeline import Pipeline
 from edge.ring import Ring
 from edge.supervise.filter import Conditioner
@@ -47,7 +48,8 @@ def run_once(model: Model) -> None:
     ring, clock = Ring(SECONDS * rate, rate), SampleClock(rate)
     ring.begin("warm")
     ring.write(Conditioner(rate, 1.0, 100.0).push(np.zeros(SECONDS * rate, np.float32)))
-    block = ring.poll(SECONDS * rate)
+    block = ring.poll(SECONDS * rate) or AudioBlock("warm", 0, rate, np.zeros(0, np.float32))
+    Meter(rate).push(block)
     pipeline = Pipeline(model, EventMaker("warm", "warm", model.id, rate, clock))
-    pipeline.push(block or AudioBlock("warm", 0, rate, np.zeros(0, np.float32)))
+    pipeline.push(block)
     pipeline.flush("stop")

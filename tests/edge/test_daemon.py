@@ -300,7 +300,7 @@ def test_help_everywhere():
     assert re.fullmatch(r"wheatear \d+\.\d+\.\d+\n", wheatear("--version").stdout)
 
 
-@pytest.mark.parametrize("what", ["event", "card", "config"])
+@pytest.mark.parametrize("what", ["event", "levels", "card", "config"])
 def test_schemas_are_json_schemas(what):
     import jsonschema
 

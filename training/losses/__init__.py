@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from training.losses import exclusive, frame_clip, macro_micro
 from training.losses.registry import LOSSES, Loss
+from training.registry import import_all
 
-__all__ = ["LOSSES", "Loss", "exclusive", "frame_clip", "macro_micro"]
+__all__ = ["LOSSES", "Loss"]
+
+import_all(__name__, __path__)

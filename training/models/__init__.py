@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from training.models import alexnet, dscnn, mmnet, segment_nets, wheatear
 from training.models.registry import MODELS, Shape
+from training.registry import import_all
 
-__all__ = ["MODELS", "Shape", "alexnet", "dscnn", "mmnet", "segment_nets", "wheatear"]
+__all__ = ["MODELS", "Shape"]
+
+import_all(__name__, __path__)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from training.procedures import distil, fit
 from training.procedures.registry import PROCEDURES, Fitted, Job, Procedure
+from training.registry import import_all
 
-__all__ = ["PROCEDURES", "Fitted", "Job", "Procedure", "distil", "fit"]
+__all__ = ["PROCEDURES", "Fitted", "Job", "Procedure"]
+
+import_all(__name__, __path__)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from training.sampling import clips, mixtures, scenes
+from training.registry import import_all
 from training.sampling.registry import SAMPLERS, Material, Sampler
 
-__all__ = ["SAMPLERS", "Material", "Sampler", "clips", "mixtures", "scenes"]
+__all__ = ["SAMPLERS", "Material", "Sampler"]
+
+import_all(__name__, __path__)

@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from edge.frontend.stream import FrontEnd
 from training.batch import Batch
+from training.data.blocks import filled
 from training.data.dataset import Item
 from training.registry import Settings
 from training.sampling.registry import SAMPLERS, Material
@@ -33,6 +34,8 @@ class ClipsSettings(Settings):
     every
         Pieces begin at multiples of so many seconds into a recording, as segments beside one another do that take over
         its labels (card B); 0: anywhere.
+    repeat
+        Repeat what is shorter than that instead of putting silence behind it (card 26).
     balance
         ``labels``: every class is drawn as often as any other (class-balanced batches, cards C and 37);
         ``items``: every recording is.
@@ -40,6 +43,7 @@ class ClipsSettings(Settings):
 
     seconds: Annotated[float, Meta(gt=0)] = 4.0
     every: Annotated[float, Meta(ge=0)] = 0.0
+    repeat: bool = False
     balance: Literal["labels", "items"] = "labels"
 
 
@@ -79,6 +83,8 @@ class Clips:
     def _piece(self, item: Item, rng: np.random.Generator) -> tuple[Float32, Float32]:
         """One example's samples ``[N]`` and targets ``[1 + T, C]``."""
         whole = self.material.shelf(item)
+        if self.settings.repeat and len(whole) < self.length:
+            whole = filled(whole, self.length)
         grid = max(1, round(self.settings.every * self.spec.rate))
         start = grid * int(rng.integers(max(len(whole) - self.length, 0) // grid + 1))
         piece = self.material.augment.waveform(whole[start : start + self.length], self.spec.rate, rng)

@@ -1,35 +1,14 @@
-"""How data sets lie on disk: one module per format.
+"""How data sets lie on disk: one module per format; importing this package registers them all.
 
 `load` reads tables only, never sound: a set of two million clips opens in seconds. Whether its files can be read is
 `training.data.check`'s question.
 """
 
-from training.data.formats import (
-    audioset,
-    birdaudio,
-    composed,
-    desed,
-    esc,
-    folders,
-    fsdkaggle2018,
-    lab,
-    soundscapes,
-    table,
-    urbansound8k,
-)
-from training.data.formats.registry import FORMATS
+from __future__ import annotations
 
-__all__ = [
-    "FORMATS",
-    "audioset",
-    "birdaudio",
-    "composed",
-    "desed",
-    "esc",
-    "folders",
-    "fsdkaggle2018",
-    "lab",
-    "soundscapes",
-    "table",
-    "urbansound8k",
-]
+from training.data.formats.registry import FORMATS
+from training.registry import import_all
+
+__all__ = ["FORMATS"]
+
+import_all(__name__, __path__)

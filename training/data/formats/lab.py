@@ -11,8 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from training.data import annotations, tables
+from msgspec import Meta
+
+from training.data import annotations, blocks, tables
 from training.data.dataset import Dataset, Item, Sound
 from training.data.formats.registry import FORMATS
 from training.registry import Settings
@@ -34,6 +37,11 @@ class LabSettings(Settings, frozen=True):
         Regular expression on a recording's name; what its first parenthesis matches is the group. The default finds
         the hive of the beehive set: ``Hive1`` of Hive1_12_06, ``CF003`` of "CF003 - Active - Day". A name that it
         does not fit is its own group.
+    block
+        S: seconds of the blocks that recordings are cut into, each with one of the two labels, the second of which is
+        that of external sound; 0 leaves the recordings whole, with their times.
+    least
+        Θ: external sounds shorter than so many seconds do not count in blocks.
     licence, attribution
         Of the recordings.
     """
@@ -41,6 +49,8 @@ class LabSettings(Settings, frozen=True):
     labels: tuple[str, ...] = ("bee", "nobee")
     audio: str = ""
     group: str = r"^(Hive\d+|[A-Z]+\d+)"
+    block: Annotated[float, Meta(ge=0)] = 0.0
+    least: Annotated[float, Meta(ge=0)] = 0.0
     licence: str = ""
     attribution: str = ""
 
@@ -59,10 +69,11 @@ def load(settings: LabSettings, folder: Path) -> Dataset:
         raise ValueError(f"expected .lab files in {folder}, got nothing there; check --data")
     sounds = {path.stem: path for path in tables.sound_files(folder / settings.audio)}
     items = tuple(_item(settings, lab, sounds) for lab in labs)
-    return tables.finished(
+    whole = tables.finished(
         Dataset(folder.name, settings.labels, items, licence=settings.licence, attribution=settings.attribution),
         folder,
     )
+    return blocks.cut(whole, 1, settings.block, settings.least) if settings.block else whole
 
 
 def read(path: Path, labels: Sequence[str]) -> list[Sound]:

@@ -1,0 +1,1 @@
+"""Beehives: blocks of recordings, statistics of their features, generated hives, and figures on real vectors."""
