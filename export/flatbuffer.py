@@ -35,6 +35,12 @@ def _leaky() -> Any:
     return options
 
 
+def _softmax() -> Any:
+    options = schema.SoftmaxOptionsT()
+    options.beta = 1.0
+    return options
+
+
 FUNCTIONS: dict[str, tuple[int, int, Any]] = {
     "relu": (Operator.RELU, Options.NONE, None),
     "relu6": (Operator.RELU6, Options.NONE, None),
@@ -45,6 +51,7 @@ FUNCTIONS: dict[str, tuple[int, int, Any]] = {
     "sigmoid": (Operator.LOGISTIC, Options.NONE, None),
     "tanh": (Operator.TANH, Options.NONE, None),
     "exp": (Operator.EXP, Options.ExpOptions, schema.ExpOptionsT),
+    "softmax": (Operator.SOFTMAX, Options.SoftmaxOptions, _softmax),  # over the channels
     "sqrt": (Operator.SQRT, Options.NONE, None),
 }
 
@@ -228,7 +235,7 @@ class Writer:
         return self._operator(Operator.SELECT_V2, [condition, a, b], self.shape(a), Options.SelectV2Options, options)
 
     def function(self, name: str, x: int, output: str = "") -> int:
-        """An elementwise function, see `FUNCTIONS`."""
+        """A function that keeps the shape, see `FUNCTIONS`."""
         code, kind, options = FUNCTIONS[name]
         return self._operator(code, [x], self.shape(x), kind, options and options(), output)
 

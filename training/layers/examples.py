@@ -11,6 +11,7 @@ from training.layers.activation import GLU, Activation
 from training.layers.conv import Conv, TransposedConv
 from training.layers.dropout import Dropout
 from training.layers.excite import SqueezeExcite
+from training.layers.global_mean import GlobalMeanHead
 from training.layers.heads import (
     AttentionHead,
     ExponentialSoftmaxHead,
@@ -20,12 +21,13 @@ from training.layers.heads import (
     MaxHead,
     MeanHead,
     MeanMaxHead,
-    MultiLevelAttentionHead,
 )
 from training.layers.mean_std import AttentiveMeanStdHead, MeanStdHead
+from training.layers.multilevel import MultiLevelAttentionHead
 from training.layers.network import Network
 from training.layers.norm import BatchNorm
-from training.layers.pooling import AveragePool, MaxPool
+from training.layers.patches import Patches
+from training.layers.pooling import AveragePool, Decimate, MaxPool
 from training.layers.recurrent import GRU, LSTM
 from training.layers.reshape import BandsToChannels, ChannelsToBands
 from training.layers.streaming import Branch, Identity, Residual, Sequential, StreamLayer
@@ -71,6 +73,8 @@ LAYERS: dict[str, tuple[Callable[[], StreamLayer], int]] = {  # and the channels
     "max pool": (lambda: MaxPool((2, 2)), C * 3),
     "max pool overlapping": (lambda: MaxPool((3, 1), (1, 1)), C * F),
     "max pool same": (lambda: MaxPool((5, 2), (2, 2), lookahead="same"), C * 3),
+    "max pool padded": (lambda: MaxPool((3, 3), (2, 2), lookahead="same", pad=1), C * 3),
+    "decimate": (lambda: Sequential(Conv((C, C), (5, 1), lookahead="same"), Decimate((2, 2))), C * 3),
     "average pool": (lambda: AveragePool((3, 2)), C * 3),
     "average pool same": (lambda: AveragePool((4, 1), (2, 1), lookahead="same"), C * F),
     "squeeze-excite channels": (lambda: SqueezeExcite(C, 2), C * F),
@@ -79,6 +83,7 @@ LAYERS: dict[str, tuple[Callable[[], StreamLayer], int]] = {  # and the channels
     "gru": (lambda: Sequential(BandsToChannels(), GRU(C * F, 5)), 5),
     "lstm": (lambda: Sequential(BandsToChannels(), LSTM(C * F, 5)), 5),
     "reshapes": (lambda: Sequential(BandsToChannels(), ChannelsToBands(F), Conv((C, C), (1, 3))), C * F),
+    "patches": (lambda: Patches(6, Sequential(Conv((C, 5), (3, 3), lookahead="same"), AveragePool((6, 1)))), 5 * F),
     "residual": (lambda: Residual(Sequential(Conv((C, C), (3, 3)), Conv((C, C), (2, 1), activation="none"))), C * F),
     "residual same": (lambda: Residual(Conv((C, C), (5, 3), lookahead="same")), C * F),
     "residual over an hourglass": (
@@ -110,7 +115,12 @@ HEADS: dict[str, Callable[[int], Head]] = {
     "exponential softmax": lambda size: ExponentialSoftmaxHead(nn.Linear(size, CLASSES), WINDOW),
     "attention": lambda size: AttentionHead(nn.Linear(size, CLASSES), WINDOW),
     "attention of features": lambda size: FeatureAttentionHead(size, 6, CLASSES, WINDOW),
-    "attention of several levels": lambda size: MultiLevelAttentionHead(size, 5, 2, CLASSES, WINDOW),
+    "attention over classes": lambda size: AttentionHead(nn.Linear(size, CLASSES), WINDOW, "classes"),
+    "attention by sigmoids": lambda size: AttentionHead(nn.Linear(size, CLASSES), WINDOW, "sigmoid"),
+    "attention of several levels": lambda size: MultiLevelAttentionHead(size, 5, [1, 2], CLASSES, WINDOW),
+    "attention of one level": lambda size: MultiLevelAttentionHead(size, 5, [2], CLASSES, WINDOW, "classes"),
+    "attention, one class": lambda size: MultiLevelAttentionHead(size, 5, [1, 3], CLASSES, WINDOW, exclusive=True),
+    "mean embedding": lambda size: GlobalMeanHead(nn.Linear(size, CLASSES), WINDOW),
     "mean and max": lambda size: MeanMaxHead(nn.Linear(size, CLASSES), WINDOW),
     "mean and deviation": lambda size: MeanStdHead(nn.Linear(size, CLASSES), nn.Linear(2 * size, CLASSES), WINDOW),
     "weighted mean and deviation": lambda size: AttentiveMeanStdHead(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.models import dscnn, wheatear
+from training.models import compact, dscnn, resnet, vggish, wheatear
 from training.models.registry import MODELS, Shape
 
-__all__ = ["MODELS", "Shape", "dscnn", "wheatear"]
+__all__ = ["MODELS", "Shape", "compact", "dscnn", "resnet", "vggish", "wheatear"]

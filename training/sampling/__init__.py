@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.sampling import clips, mixtures, scenes
+from training.sampling import clips, mixtures, scenes, sequences
 from training.sampling.registry import SAMPLERS, Material, Sampler
 
-__all__ = ["SAMPLERS", "Material", "Sampler", "clips", "mixtures", "scenes"]
+__all__ = ["SAMPLERS", "Material", "Sampler", "clips", "mixtures", "scenes", "sequences"]
