@@ -36,23 +36,26 @@ class VGGishSettings(Settings):
     ----------
     width
         Share of the original's channels, 0 … 1; the embedding has 128 all the same.
+    whiten
+        A linear layer behind the embedding, for the PCA that AudioSet's embeddings have behind them.
     sequence
         What listens to the embeddings.
     """
 
     width: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    whiten: bool = False
     sequence: SequenceSettings = SequenceSettings()
 
 
 @MODELS.register("vggish", VGGishSettings)
 def vggish(settings: VGGishSettings, shape: Shape) -> SequenceNetwork:
     """Build the network for a number of bands and classes."""
-    body = Patches(PATCH, extractor(shape.bands, settings.width))
+    body = Patches(PATCH, extractor(shape.bands, settings.width, settings.whiten))
     layers, head = sequence(settings.sequence, EMBEDDING, shape.classes, shape.frame_rate / PATCH)
     return SequenceNetwork(body, layers, head, shape.bands)
 
 
-def extractor(bands: int = 64, width: float = 1.0) -> Sequential:
+def extractor(bands: int = 64, width: float = 1.0, whiten: bool = False) -> Sequential:
     """One patch ``[B, 1, 96, bands]`` to its embedding ``[B, 128, 1, 1]``; convolutions have biases and no norm."""
     layers: list[StreamLayer] = []
     channels = 1
@@ -67,4 +70,6 @@ def extractor(bands: int = 64, width: float = 1.0) -> Sequential:
         # A dense layer on all that is left of the patch is a convolution as large as that.
         layers.append(Conv((channels, size), left, (left[0], 1), norm=False, collapse=True))
         channels, left = size, (1, 1)
+    if whiten:
+        layers.append(Conv((EMBEDDING, EMBEDDING), norm=False, activation="none"))
     return Sequential(*layers)

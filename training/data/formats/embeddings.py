@@ -5,7 +5,8 @@ bal_train/*.tfrecord            of https://research.google.com/audioset/download
 unbal_train/*.tfrecord
 eval/*.tfrecord                 measured, never learnt from
 
-All records are read once, for their labels; the embeddings are read again where they are drawn.
+`wheatear embed` writes the same of any data set. All records are read once, for their labels; the embeddings are read
+again where they are drawn.
 """
 
 from __future__ import annotations
@@ -19,8 +20,6 @@ from training.data.embeddings import read
 from training.data.formats.registry import FORMATS
 from training.registry import Settings
 
-TEST = "eval"
-
 
 class EmbeddingsSettings(Settings, frozen=True):
     """Which of the set.
@@ -28,12 +27,18 @@ class EmbeddingsSettings(Settings, frozen=True):
     Attributes
     ----------
     parts
-        Folders of files: ``bal_train``, ``unbal_train``, ``eval``; the last is the test part.
+        Folders of files: ``bal_train``, ``unbal_train``, ``eval``.
+    test
+        The one of them that is the test part.
+    exclusive
+        Whether each recording has exactly one class.
     labels
         Only these classes (display names), in this order; segments of none of them are left out. Empty: all.
     """
 
-    parts: tuple[str, ...] = ("bal_train", TEST)
+    parts: tuple[str, ...] = ("bal_train", "eval")
+    test: str = "eval"
+    exclusive: bool = False
     labels: tuple[str, ...] = ()
 
 
@@ -51,12 +56,13 @@ def load(settings: EmbeddingsSettings, folder: Path) -> Dataset:
     names = {row.integer("index"): row["display_name"] for row in classes}
     labels = tables.chosen_labels(settings.labels, [names[k] for k in sorted(names)], str(table))
     index = {k: labels.index(name) for k, name in names.items() if name in labels}
-    items = [item for part in settings.parts for item in _part(folder / part, set(names), index)]
+    items = [item for part in settings.parts for item in _part(folder / part, part == settings.test, set(names), index)]
     return tables.finished(
         Dataset(
             "AudioSet's embeddings",
             labels,
             tuple(items),
+            settings.exclusive,
             licence="CC BY 4.0",
             attribution="AudioSet (Google)",
         ),
@@ -64,7 +70,7 @@ def load(settings: EmbeddingsSettings, folder: Path) -> Dataset:
     )
 
 
-def _part(folder: Path, known: set[int], index: dict[int, int]) -> Iterator[EmbeddedItem]:
+def _part(folder: Path, test: bool, known: set[int], index: dict[int, int]) -> Iterator[EmbeddedItem]:
     files = sorted(folder.glob("*.tfrecord"))
     if not files:
         raise ValueError(f"expected files *.tfrecord in {folder}, got none; check --data and [data] parts")
@@ -75,5 +81,5 @@ def _part(folder: Path, known: set[int], index: dict[int, int]) -> Iterator[Embe
                 raise ValueError(f"{path}: expected labels of class_labels_indices.csv, got {min(unknown)}")
             weak = tuple(sorted({index[k] for k in found.labels if k in index}))
             if weak:
-                name, split = f"{folder.name}/{found.video}_{found.start:g}", "test" if folder.name == TEST else "train"
+                name, split = f"{folder.name}/{found.video}_{found.start:g}", "test" if test else "train"
                 yield EmbeddedItem(name, path, weak=weak, split=split, group=found.video, at=found.at)
