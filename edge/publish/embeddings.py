@@ -22,7 +22,7 @@ import numpy as np
 
 from edge.blocks import Float32, ScoreBlock
 from edge.config.outputs import DEFAULT_EMBEDDINGS, Publish
-from edge.errors import ConfigError, WireError
+from edge.errors import ConfigError, StoppedError, WireError
 from edge.ids import slug, uuid7
 from edge.publish.board import Board
 from edge.publish.jsonlines import LineFile
@@ -139,7 +139,7 @@ def open_embeddings(config: Publish, device: str, live: bool, board: Board) -> I
     Raises
     ------
     WheatearError
-        The socket cannot be bound, or the file not be written.
+        The socket cannot be bound, or the file not be written; of a file's source in the end, too.
     """
     with ExitStack() as stack:
         if "://" in config.embeddings:
@@ -158,6 +158,8 @@ def open_embeddings(config: Publish, device: str, live: bool, board: Board) -> I
         else:
             stack.callback(finish)
             yield EmbeddingOutput(device, lambda message: deliver([message]))
+            if lost := board.status.dropped.get(NAME):
+                raise StoppedError(f"{config.embeddings}: {lost} messages were not written: is the disk full?")
 
 
 def _gate(config: Publish, board: Board, stack: ExitStack) -> Gate | None:

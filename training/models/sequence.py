@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
+import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
@@ -81,7 +82,8 @@ class SequenceNetwork(Network):
             return super().forward(features)
         for layer in self.body.layers[1:]:
             features = layer(features)
-        return self.head(features)
+        with torch.autocast(features.device.type, enabled=False):  # as the base
+            return self.head(features.float())
 
 
 def sequence(settings: SequenceSettings, embedding: int, classes: int, rate: float) -> tuple[list[StreamLayer], Head]:

@@ -19,7 +19,7 @@ from edge.config.outputs import Publish
 from edge.config.streams import Stream
 from edge.daemon import Daemon
 from edge.demo import RATE, scene
-from edge.errors import ConfigError, WireError
+from edge.errors import ConfigError, StoppedError, WireError
 from edge.frontend.stream import FrontEnd
 from edge.inference import store
 from edge.inference.model import Model
@@ -118,6 +118,15 @@ def test_a_broken_line_is_named(tmp_path):
     path.write_bytes(msgspec.json.encode(message(1)) + b"\n{}\n")
     with pytest.raises(ConfigError, match=r"e\.jsonl:2: expected embeddings"):
         list(read(path))
+
+
+def test_a_file_that_is_not_whole_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge.publish.embeddings.KEEP_FREE", 1 << 60)
+    with (
+        pytest.raises(StoppedError, match=r"e\.jsonl: 1 messages were not written: is the disk full"),
+        open_embeddings(Publish(embeddings=str(tmp_path / "e.jsonl")), "hut", False, Board()) as output,
+    ):
+        output.push("mic", "m", block(0, [[1.0]]))
 
 
 def test_an_open_address_needs_leave():
