@@ -6,7 +6,9 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from edge.blocks import ScoreBlock
 from edge.clock import Clock, SampleClock, SystemClock
 from edge.config import Config, Stream
 from edge.decode.event import EventMaker
@@ -16,6 +18,7 @@ from edge.inference.model import Model
 from edge.levels.message import Message
 from edge.memory import release_compiler
 from edge.notify import Notifier
+from edge.publish.board import Board
 from edge.publish.outbox import DEVICE_STREAM
 from edge.publish.outputs import open_outputs
 from edge.sources.base import Channels, Source
@@ -24,6 +27,9 @@ from edge.supervise.capture import Key
 from edge.supervise.reload import reload
 from edge.supervise.supervisor import MakeTap, Supervisor
 from edge.tap import Tap
+
+if TYPE_CHECKING:
+    from edge.publish.embeddings import EmbeddingOutput
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +90,8 @@ class Daemon:
         self._notifier = Notifier()
         self._submit: Callable[[Message], object] = show
         self._alive: Callable[[], bool] = lambda: True  # whether events still go out
+        self._board = Board()
+        self._embeddings: EmbeddingOutput | None = None
         self._supervisor = Supervisor(
             config,
             self.status,
@@ -92,6 +100,7 @@ class Daemon:
             self._clock,
             patient or self._notifier.listened_to,
             make_tap or self._recorder,
+            self._embed if config.publish.embeddings else None,
         )
         self._stop, self._wake = threading.Event(), threading.Event()
         self._asked = threading.Event()
@@ -122,7 +131,7 @@ class Daemon:
         try:
             supervisor.prepare()
             release_compiler()
-            with self._outbox() as submit:
+            with self._outbox() as submit, self._embedding_output():
                 self._submit = submit
                 supervisor.begin()
                 self._notifier.ready()
@@ -170,6 +179,22 @@ class Daemon:
     def _hand_over(self, message: Message) -> None:
         self._submit(message)
 
+    def _embed(self, stream: str, model: str, block: ScoreBlock) -> None:
+        if self._embeddings:
+            self._embeddings.push(stream, model, block)
+
+    @contextmanager
+    def _embedding_output(self) -> Iterator[None]:
+        if not self.config.publish.embeddings:
+            yield
+            return
+        from edge.publish.embeddings import open_embeddings
+        from edge.sources.parse import kind_of
+
+        live = any(kind_of(stream.source)[0] != "file" for stream in self.config.streams)
+        with open_embeddings(self.config.publish, self.config.device_name, live, self._board) as self._embeddings:
+            yield
+
     def _recorder(self, stream: Stream, models: Sequence[Model]) -> Tap | None:
         if not self._clips.enabled:
             return None
@@ -200,7 +225,7 @@ class Daemon:
             yield self._show
             return
         with open_outputs(self.config, self.status, self._show, self.config.stream_names) as outputs:
-            self._alive = lambda: outputs.alive
+            self._alive, self._board = lambda: outputs.alive, outputs.board
             yield outputs.submit
 
 

@@ -15,7 +15,8 @@ from training.layers.conv import Conv, TransposedConv
 from training.layers.dropout import Dropout
 from training.layers.excite import SqueezeExcite
 from training.layers.norm import BatchNorm, affine
-from training.layers.pooling import MaxPool, Pool
+from training.layers.patches import Patches
+from training.layers.pooling import Decimate, MaxPool, Pool
 from training.layers.recurrent import GRU, LSTM, Recurrent
 from training.layers.reshape import BandsToChannels, ChannelsToBands, FramesToChannels
 from training.layers.segments import GlobalMean, Segments, WholeMaxPool
@@ -212,12 +213,29 @@ def _transposed(t: Translator, layer: TransposedConv, x: int) -> int:
 
 @translates(*Pool.__subclasses__())
 def _pool(t: Translator, layer: Pool, x: int) -> int:
-    w = t.writer
-    y = w.pool(windowed(t, layer, x), layer.kernel, layer.stride, isinstance(layer, MaxPool))
+    w, x = t.writer, windowed(t, layer, x)
+    if layer.pad:
+        x = w.pad(x, [(0, 0), (0, 0), (layer.pad, layer.pad), (0, 0)], layer.padding)
+    y = w.pool(x, layer.kernel, layer.stride, isinstance(layer, MaxPool))
     if not (t.streaming and layer.past and layer.padding):
         return y
     seen = w.at_least(y, w.scalar(float(np.finfo(np.float32).min)))
     return w.select(seen, y, w.scalar(0.0))
+
+
+@translates(Decimate)
+def _decimate(t: Translator, layer: Decimate, x: int) -> int:
+    x = windowed(t, layer, x)
+    whole = t.writer.shape(x)[1] // layer.time_stride * layer.time_stride
+    return t.writer.pool(t.cut(x, 0, whole), (1, 1), layer.stride, largest=True)
+
+
+@translates(Patches)
+def _patches(t: Translator, layer: Patches, x: int) -> int:
+    x, alone = windowed(t, layer, x), Translator(t.writer, False, None, {})
+    firsts = range(0, t.writer.shape(x)[1] - layer.time_stride + 1, layer.time_stride)
+    frames = [alone.layer(layer.body, t.cut(x, first, layer.time_stride)) for first in firsts]
+    return t.writer.concatenate(frames, axis=1) if len(frames) > 1 else frames[0]
 
 
 @translates(BatchNorm)

@@ -10,7 +10,9 @@ import numpy as np
 from export.flatbuffer import Writer
 from export.translate import Translator, array, dense
 from export.translate_micro import micro
+from training.layers.global_mean import GlobalMeanHead
 from training.layers.heads import (
+    LIGHTEST,
     LIMIT,
     LOWEST,
     TINY,
@@ -22,12 +24,14 @@ from training.layers.heads import (
     MaxHead,
     MeanHead,
     MeanMaxHead,
-    MultiLevelAttentionHead,
     PoolingHead,
+    Weight,
     WeightedHead,
 )
 from training.layers.mean_std import LEAST, AttentiveMeanStdHead, MeanStdHead
 from training.layers.micro import MicroHead
+from training.layers.multilevel import MultiLevelAttentionHead
+from training.layers.norm import affine
 
 Terms = Callable[[Writer, Any, int], tuple[int, int]]
 
@@ -73,9 +77,9 @@ def _ring(w: Writer, layer: PoolingHead, x: int) -> int:
         weight = _attention(w, layer.attend, x)
         weighted = w.multiply(x, weight)
         return w.concatenate([weighted, w.multiply(weighted, x), weight], axis=3)
-    if isinstance(layer, MeanMaxHead | MeanStdHead):
+    if isinstance(layer, MeanMaxHead | MeanStdHead | GlobalMeanHead):
         ones = w.constant(np.ones((*w.shape(x)[:3], 1), np.float32))
-        return w.concatenate([x, ones] if isinstance(layer, MeanMaxHead) else [x, w.multiply(x, x), ones], axis=3)
+        return w.concatenate([x, w.multiply(x, x), ones] if isinstance(layer, MeanStdHead) else [x, ones], axis=3)
     weights, values = TERMS[type(layer)](w, layer, x)
     return w.concatenate([weights, w.multiply(weights, values)], axis=3)
 
@@ -85,6 +89,8 @@ def _own(t: Translator, layer: PoolingHead, ring: int) -> int:
         return ring
     if isinstance(layer, MeanMaxHead):
         return t.writer.multiply(t.channels(ring, 0, layer.classes_in), t.writer.scalar(2.0))
+    if isinstance(layer, GlobalMeanHead):
+        return t.channels(ring, 0, layer.embedding)
     return _quotient(t, ring, t.writer.shape(ring)[3] // 2)
 
 
@@ -93,10 +99,12 @@ def _pooled(t: Translator, layer: PoolingHead, seen: int) -> int:
     if isinstance(layer, MaxHead):
         return w.pool(seen, size, (1, 1), largest=True)
     mean = w.pool(seen, size, (1, 1), largest=False)
-    if not isinstance(layer, MeanMaxHead):
+    if not isinstance(layer, MeanMaxHead | GlobalMeanHead):
         return _quotient(t, mean, w.shape(seen)[3] // 2)
-    count = layer.classes_in
+    count = w.shape(seen)[3] - 1
     heard = w.larger(t.channels(mean, count, 1), w.scalar(TINY))
+    if isinstance(layer, GlobalMeanHead):
+        return w.divide(t.channels(mean, 0, count), heard)
     low = w.multiply(w.subtract(w.scalar(1.0), t.channels(seen, count, 1)), w.scalar(LOWEST))
     largest = w.pool(w.add(t.channels(seen, 0, count), low), size, (1, 1), largest=True)
     return w.add(w.divide(t.channels(mean, 0, count), heard), largest)
@@ -112,7 +120,9 @@ def _mean_std(t: Translator, layer: MeanStdHead, seen: int) -> int:
 
 
 def _finish(w: Writer, layer: PoolingHead, x: int) -> int:
-    if isinstance(layer, MeanMaxHead | MeanStdHead | FeatureAttentionHead | MultiLevelAttentionHead):
+    if isinstance(layer, MultiLevelAttentionHead):
+        return _squashed(w, layer, dense(w, layer.classify, x)) if len(layer.taps) > 1 else x
+    if isinstance(layer, MeanMaxHead | MeanStdHead | FeatureAttentionHead | GlobalMeanHead):
         return _probabilities(w, layer, x)
     return x
 
@@ -126,9 +136,11 @@ def _probabilities(w: Writer, layer: Head, x: int) -> int:
     return w.sigmoid(dense(w, layer.classify, x))
 
 
-def _attention(w: Writer, layer: Any, x: int) -> int:
-    logits = w.larger(w.smaller(dense(w, layer, x), w.scalar(LIMIT)), w.scalar(-LIMIT))
-    return w.function("exp", logits)
+def _attention(w: Writer, layer: Any, x: int, weight: Weight = "time") -> int:
+    logits = dense(w, layer, x)
+    if weight == "time":
+        return w.function("exp", w.larger(w.smaller(logits, w.scalar(LIMIT)), w.scalar(-LIMIT)))
+    return w.larger(w.function("softmax" if weight == "classes" else "sigmoid", logits), w.scalar(LIGHTEST))
 
 
 def _mean(w: Writer, layer: MeanHead, x: int) -> tuple[int, int]:
@@ -147,7 +159,7 @@ def _exponential(w: Writer, layer: ExponentialSoftmaxHead, x: int) -> tuple[int,
 
 
 def _attended(w: Writer, layer: AttentionHead, x: int) -> tuple[int, int]:
-    return _attention(w, layer.attend, x), _probabilities(w, layer, x)
+    return _attention(w, layer.attend, x, layer.weight), _probabilities(w, layer, x)
 
 
 def _features(w: Writer, layer: FeatureAttentionHead, x: int) -> tuple[int, int]:
@@ -156,13 +168,21 @@ def _features(w: Writer, layer: FeatureAttentionHead, x: int) -> tuple[int, int]
 
 def _levels(w: Writer, layer: MultiLevelAttentionHead, x: int) -> tuple[int, int]:
     weights, values = [], []
-    for hidden, value, attend in zip(layer.hidden, layer.value, layer.attend, strict=True):
-        x = dense(w, hidden, x, "relu")
-        weights.append(_attention(w, attend, x))
-        values.append(w.sigmoid(dense(w, value, x)))
+    for depth, (hidden, norm) in enumerate(zip(layer.hidden, layer.norms, strict=True), start=1):
+        scale, shift = affine(norm)
+        bias = hidden.bias * scale + shift
+        x = w.dense(x, array(hidden.weight * scale[:, None]), array(bias), "relu")
+        if depth in layer.taps:
+            level = layer.taps.index(depth)
+            weights.append(_attention(w, layer.attend[level], x, layer.weight))
+            values.append(_squashed(w, layer, dense(w, layer.value[level], x)))
     if len(values) == 1:
         return weights[0], values[0]
     return w.concatenate(weights, axis=3), w.concatenate(values, axis=3)
+
+
+def _squashed(w: Writer, layer: MultiLevelAttentionHead, logits: int) -> int:
+    return w.function("softmax", logits) if layer.exclusive else w.sigmoid(logits)
 
 
 TERMS: dict[type[PoolingHead], Terms] = {

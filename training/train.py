@@ -19,10 +19,10 @@ from training import run
 from training.augment import Chain
 from training.compute import Compute, compute
 from training.data.check import check
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, EmbeddedItem, Item
 from training.data.shelf import Shelf
 from training.evaluation.figures import clip_figures, headline
-from training.evaluation.scoring import scored
+from training.evaluation.scoring import Scored, scored, scored_embedding
 from training.losses import LOSSES
 from training.models import MODELS
 from training.parts import Parts, parts
@@ -140,8 +140,11 @@ def fresh(recipe: Recipe, classes: int, other: Part | None = None) -> nn.Module:
 
 
 def measured(recipe: Recipe, dataset: Dataset, background: Dataset | None, shelf: Shelf) -> Recipe:
-    """Return the recipe with its features standardised by what `MEASURED` of its examples measure."""
-    if recipe.frontend.post:
+    """Return the recipe with its features standardised by what `MEASURED` of its examples measure.
+
+    Where they have a stage of their own, or nothing is heard but embeddings, it stays as it is.
+    """
+    if recipe.frontend.post or dataset.embedded:
         return recipe
     axes = (0, 1) if recipe.standardise == "each" else (0, 1, 2)
     sampler = SAMPLERS.build(recipe.sampling, material(recipe, dataset, background, shelf))
@@ -227,7 +230,13 @@ def _validator(inner: Dataset, recipe: Recipe, shelf: Shelf) -> Callable[[nn.Mod
 
 def _clip_scores(model: nn.Module, recipe: Recipe, dataset: Dataset, shelf: Shelf) -> np.ndarray:
     front_end = FrontEnd(recipe.frontend)
-    return np.stack([scored(model, front_end, shelf(item)).clip for item in dataset.items])
+
+    def one(item: Item) -> Scored:
+        if isinstance(item, EmbeddedItem):
+            return scored_embedding(model, item.embedding())
+        return scored(model, front_end, shelf(item))
+
+    return np.stack([one(item).clip for item in dataset.items])
 
 
 def _unwatched(folder: Path, steps: int, *, leads: bool) -> AbstractContextManager[Watch]:  # noqa: ARG001

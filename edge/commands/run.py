@@ -11,6 +11,7 @@ import click
 
 from edge.commands.format import human, line
 from edge.config import Config, load, override
+from edge.config.outputs import DEFAULT_EMBEDDINGS
 from edge.config.settle import settle
 
 
@@ -28,6 +29,13 @@ from edge.config.settle import settle
 )
 @click.option("--no-publish", is_flag=True, help="Only print: no journal, no sockets.")
 @click.option("--replay", metavar="ENDPOINT", help="Where past events can be asked for (default: the port after).")
+@click.option(
+    "--embeddings",
+    is_flag=False,
+    flag_value="default",
+    metavar="[ENDPOINT|FILE]",
+    help="Publish what the model makes of the sound, too (default tcp://127.0.0.1:5558), or write it to a file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on standard output.")
 @click.option("--realtime", is_flag=True, default=None, help="Files at the speed of sound.")
 @click.option("--channel", help="mix (default) or a channel's index.")
@@ -62,6 +70,7 @@ def run(
       wheatear run --source dawn.flac --json > dawn.jsonl
       arecord -f S16_LE -r 16000 -t wav | wheatear run --source -
       wheatear run --source rtsp://camera.local/audio
+      wheatear run --source dawn.flac --embeddings dawn.embeddings.jsonl
       wheatear run --config sensor.toml                   many streams; SIGHUP reads the file again
     """
     changes = _changes(endpoint, replay, options)
@@ -99,12 +108,14 @@ def run(
 def _changes(endpoint: str | None, replay: str | None, options: dict[str, Any]) -> dict[str, Any]:
     """Options as configuration keys; the replay port follows the events' where it is not given."""
     journal, channel, profile = options.pop("journal"), options.pop("channel"), options.pop("profile")
+    embeddings = options.pop("embeddings")
     changes = {
         **options,
         "channel": int(channel) if channel and channel.isdigit() else channel,
         "journal.path": str(journal) if journal else None,
         "publish.replay": replay,
         "device_profile.name": profile,
+        "publish.embeddings": DEFAULT_EMBEDDINGS if embeddings == "default" else embeddings,
     }
     if endpoint and endpoint != "default":
         changes["publish.events"] = endpoint

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+DEFAULT_EMBEDDINGS = "tcp://127.0.0.1:5558"  # where `wheatear run --embeddings` publishes unless it is told
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1, le=100_000)]
 Bytes = Annotated[int, Meta(ge=1 << 16, le=1 << 40)]
@@ -35,6 +36,8 @@ class Publish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ----------
     events, replay
         Endpoints: where events are published, and where past ones are asked for.
+    embeddings
+        Where embeddings go: an endpoint, or a file that gets a line of JSON for each; "" for nowhere.
     allow_remote
         Listen on addresses that other machines reach.
     queue
@@ -49,6 +52,7 @@ class Publish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     events: str = "tcp://127.0.0.1:5556"
     replay: str = "tcp://127.0.0.1:5557"
+    embeddings: str = ""
     allow_remote: bool = False
     queue: Count = 1_000
     subscriptions: Count = 256

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -34,6 +35,8 @@ class LineFile:
         How many are kept, the present one among them.
     keep_free
         Bytes that stay free on the disk.
+    name
+        As in counters.
 
     Raises
     ------
@@ -41,8 +44,8 @@ class LineFile:
         The file cannot be written.
     """
 
-    def __init__(self, path: Path, board: Board, max_bytes: int, files: int, keep_free: int) -> None:
-        self.path = path
+    def __init__(self, path: Path, board: Board, max_bytes: int, files: int, keep_free: int, name: str = NAME) -> None:
+        self.path, self._name = path, name
         self._board = board
         self._max_bytes, self._files, self._keep_free = max_bytes, files, keep_free
         self._fault = ""
@@ -60,7 +63,7 @@ class LineFile:
             os.write(file, b"\n")
         return file
 
-    def write(self, events: list[Event]) -> None:
+    def write(self, events: Sequence[msgspec.Struct]) -> None:
         """Append events; where the disk has no room for them they are counted as dropped."""
         lines = b"".join(msgspec.json.encode(event) + b"\n" for event in events)
         try:
@@ -72,7 +75,7 @@ class LineFile:
             room = False
             self._tell(fault=str(error.strerror))
         if not room:
-            self._board.drop(NAME, len(events))
+            self._board.drop(self._name, len(events))
 
     def _append(self, lines: bytes) -> None:
         size = os.fstat(self._file).st_size
@@ -122,7 +125,7 @@ class LineFile:
         os.close(self._file)
 
 
-def line_sink(path: Path, board: Board, max_bytes: int, files: int, keep_free: int) -> QueueSink:
+def line_sink(path: Path, board: Board, max_bytes: int, files: int, keep_free: int) -> QueueSink[Event]:
     """A sink that writes a `LineFile` of these parameters."""
     file = LineFile(path, board, max_bytes, files, keep_free)
     return QueueSink(NAME, file.write, board, finish=file.close)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from edge.blocks import Event
 from edge.publish.board import Board
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 QUEUE = 2_000
 CLOSE_S = 5.0  # a far end that hangs may hold up the end of the daemon for so long
 
@@ -38,7 +39,7 @@ class Sink(Protocol):
         """Deliver what was pushed, for some seconds at most, and let go of everything."""
 
 
-class QueueSink:
+class QueueSink(Generic[T]):
     """A sink whose work is done by a thread of its own, in batches.
 
     Parameters
@@ -58,7 +59,7 @@ class QueueSink:
     def __init__(
         self,
         name: str,
-        deliver: Callable[[list[Event]], None],
+        deliver: Callable[[list[T]], None],
         board: Board,
         limit: int = QUEUE,
         finish: Callable[[], None] | None = None,
@@ -66,13 +67,13 @@ class QueueSink:
         self.name = name
         self._deliver, self._finish = deliver, finish
         self._board, self._limit = board, limit
-        self._queue: list[Event] = []
+        self._queue: list[T] = []
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def push(self, event: Event) -> None:
+    def push(self, event: T) -> None:
         """Queue an event, or count it where the queue is full."""
         with self._changed:
             full = len(self._queue) >= self._limit
@@ -102,7 +103,7 @@ class QueueSink:
         if self._finish:
             self._finish()
 
-    def _take(self) -> list[Event]:
+    def _take(self) -> list[T]:
         """What has come; empty when closed and drained."""
         with self._changed:
             while not self._queue and not self._closing:

@@ -39,6 +39,7 @@ from edge.tap import Tap
 
 log = logging.getLogger(__name__)
 
+Embed = Callable[[str, str, ScoreBlock], None]
 BLOCK_SECONDS = 1.0  # at most: live, a block is what has come; of a file, larger blocks cost less
 HOURS_PRE_ROLL_S = 5.0  # sound before the hour that warms the models
 CRASHES = 8  # in a row, then the stream is given up
@@ -75,6 +76,8 @@ class Stream:
         The time of day.
     tap
         Looks on.
+    embed
+        Takes the stream's name, the model's and each block of scores with its embeddings.
 
     Attributes
     ----------
@@ -93,12 +96,14 @@ class Stream:
         submit: Callable[[Message], object],
         clock: Clock,
         tap: Tap | None = None,
+        embed: Embed | None = None,
     ) -> None:
         self.config, self.models, self.status = config, models, status
         self.name = config.stream_name
         self.ended = threading.Event()
         self.error: WheatearError | None = None
         self._device, self._submit, self._clock, self._tap = device, submit, clock, tap
+        self._embed = embed
         self._orders: deque[Callable[[], None]] = deque()
         self._feed: Feed | None = None
         self._lost = False
@@ -229,7 +234,7 @@ class Stream:
                 model,
                 EventMaker(self._device, self.name, model.id, rate, clock),
                 self.config.decode.over(model.card.decode),
-                self._on_scores(model.labels),
+                self._on_scores(model),
             )
             for model in self.models
         ]
@@ -375,7 +380,9 @@ class Stream:
 
     # Events
 
-    def _on_scores(self, labels: Sequence[str]) -> Callable[[ScoreBlock], None]:
+    def _on_scores(self, model: Model) -> Callable[[ScoreBlock], None]:
+        labels = model.labels
+
         def take(block: ScoreBlock) -> None:
             latest = dict(zip(labels, block.scores[-1].tolist(), strict=True))
             self.status.scores = {**self.status.scores, **latest} if len(self.models) > 1 else latest
@@ -383,6 +390,8 @@ class Stream:
                 self._meter.scores(block, labels)
             if self._tap:
                 self._tap.scores(block, labels)
+            if self._embed:
+                self._embed(self.name, model.id, block)
 
         return take
 

@@ -17,7 +17,7 @@ from edge.sources.base import Channel
 from edge.status import DeviceStatus
 from edge.supervise.capture import Capture, Key, MakeSource
 from edge.supervise.models import open_model
-from edge.supervise.stream import Stream
+from edge.supervise.stream import Embed, Stream
 from edge.supervise.warm import run_once
 from edge.supervise.worker import Worker
 from edge.tap import Tap
@@ -47,6 +47,8 @@ class Supervisor:
         Wait for live sources that are not there at the start.
     make_tap
         Makes who looks on a stream, from its configuration and its models.
+    embed
+        Takes what the models embed, see `edge.supervise.stream.Stream`; then each stream needs a model that does.
 
     Attributes
     ----------
@@ -63,10 +65,12 @@ class Supervisor:
         clock: Clock,
         patient: bool = False,
         make_tap: MakeTap = lambda *_: None,
+        embed: Embed | None = None,
     ) -> None:
         self.config, self._status = config, status
         self._make_source, self._submit, self._clock = make_source, submit, clock
         self._patient, self._make_tap = patient, make_tap
+        self._embed = embed
         self._models: dict[Wish, Model] = {}
         self._workers: dict[Wish, Worker] = {}
         self._captures: list[Capture] = []
@@ -220,6 +224,11 @@ class Supervisor:
                     f"stream {stream.stream_name}: expected models without common labels, got `{twice[0]}` of several; "
                     "give each model a stream of its own with the same source"
                 )
+            if self._embed and not any(model.card.output.embedding for model in models):
+                raise ConfigError(
+                    f"stream {stream.stream_name}: expected a model with embeddings (`output.embedding` in its card), "
+                    f"got {models[0].id} without"
+                )
 
     def _capture(self, group: list[StreamConfig], patient: bool) -> Capture:
         rate = max(self._models[wish].card.input.rate for stream in group for wish in _wishes(stream))
@@ -236,6 +245,7 @@ class Supervisor:
             self._submit,
             self._clock,
             self._make_tap(config, models),
+            self._embed,
         )
         worker = self._worker(wishes[0])
         worker.add(stream)

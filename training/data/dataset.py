@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.data.decode import decode
+from training.data.embeddings import read
 
 Float32 = npt.NDArray[np.float32]
 
@@ -85,6 +86,39 @@ class Item:
 
 
 @dataclass(frozen=True)
+class EmbeddedItem(Item):
+    """A recording of which only its embeddings are known.
+
+    Attributes
+    ----------
+    path, at
+        The TFRecord file, and where the recording's record begins in it, bytes.
+    """
+
+    at: int = 0
+
+    def samples(self, rate: int) -> Float32:  # noqa: ARG002 - the base's
+        """Refuse.
+
+        Raises
+        ------
+        ValueError
+            There is no sound.
+        """
+        raise ValueError(f"{self.path}: expected sound, got embeddings of {self.name}; only a training can use them")
+
+    def embedding(self) -> Float32:
+        """Numbers ``[T, 128]``.
+
+        Raises
+        ------
+        ValueError
+            The file is not what it was.
+        """
+        return next(read(self.path, self.at)).values
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Items and the names of their classes.
 
@@ -105,6 +139,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the items have embeddings in place of sound."""
+        return any(isinstance(item, EmbeddedItem) for item in self.items)
 
     def where(self, keep: Callable[[Item], bool]) -> Dataset:
         """Return the set with the items that `keep` is true of."""

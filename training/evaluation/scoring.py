@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from edge.frontend.stream import FrontEnd
 from training.losses.frame_clip import pooled
@@ -40,7 +40,16 @@ def scored(model: nn.Module, front_end: FrontEnd, samples: Float32) -> Scored:
     missing = getattr(model, "chunk", 1) - len(frames)
     if missing > 0:  # shorter than the network's steps: the last frame goes on, as at the end of a stream
         frames = np.concatenate([frames, np.repeat(frames[-1:], missing, 0)])
-    device = next(model.parameters()).device
-    scores = model(torch.from_numpy(frames)[None].to(device))
+    return _scored(model, torch.from_numpy(frames)[None])
+
+
+@torch.no_grad()
+def scored_embedding(model: nn.Module, values: Float32) -> Scored:
+    """Score the embeddings ``[T, D]`` of one recording, by a network that takes them in place of features."""
+    return _scored(model, torch.from_numpy(values.T[None, :, :, None].copy()))
+
+
+def _scored(model: nn.Module, inputs: Tensor) -> Scored:
+    scores = model(inputs.to(next(model.parameters()).device))
     running = None if scores.clip is None else scores.clip[0].float().cpu().numpy()
     return Scored(scores.frame[0].float().cpu().numpy(), pooled(scores)[0].float().cpu().numpy(), running)

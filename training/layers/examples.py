@@ -12,6 +12,7 @@ from training.layers.conv import Conv, TransposedConv
 from training.layers.deep import DeepMeanHead
 from training.layers.dropout import Dropout
 from training.layers.excite import SqueezeExcite
+from training.layers.global_mean import GlobalMeanHead
 from training.layers.heads import (
     AttentionHead,
     ExponentialSoftmaxHead,
@@ -21,13 +22,14 @@ from training.layers.heads import (
     MaxHead,
     MeanHead,
     MeanMaxHead,
-    MultiLevelAttentionHead,
 )
 from training.layers.mean_std import AttentiveMeanStdHead, MeanStdHead
 from training.layers.micro import SCHEMES
+from training.layers.multilevel import MultiLevelAttentionHead
 from training.layers.network import Network
 from training.layers.norm import BatchNorm
-from training.layers.pooling import AveragePool, MaxPool
+from training.layers.patches import Patches
+from training.layers.pooling import AveragePool, Decimate, MaxPool
 from training.layers.recurrent import GRU, LSTM
 from training.layers.reshape import BandsToChannels, ChannelsToBands, FramesToChannels
 from training.layers.segments import GlobalMean, Segments, WholeMaxPool
@@ -82,6 +84,8 @@ LAYERS: dict[str, tuple[Callable[[], StreamLayer], int]] = {  # and the channels
     "max pool": (lambda: MaxPool((2, 2)), C * 3),
     "max pool overlapping": (lambda: MaxPool((3, 1), (1, 1)), C * F),
     "max pool same": (lambda: MaxPool((5, 2), (2, 2), lookahead="same"), C * 3),
+    "max pool padded": (lambda: MaxPool((3, 3), (2, 2), lookahead="same", pad=1), C * 3),
+    "decimate": (lambda: Sequential(Conv((C, C), (5, 1), lookahead="same"), Decimate((2, 2))), C * 3),
     "average pool": (lambda: AveragePool((3, 2)), C * 3),
     "average pool same": (lambda: AveragePool((4, 1), (2, 1), lookahead="same"), C * F),
     "squeeze-excite channels": (lambda: SqueezeExcite(C, 2), C * F),
@@ -96,6 +100,7 @@ LAYERS: dict[str, tuple[Callable[[], StreamLayer], int]] = {  # and the channels
     ),
     "segments": (lambda: Segments(_picture(), 5, 6, 6), 5),
     "segments overlapping": (lambda: Segments(_picture(), 5, 8, 4), 5),
+    "patches": (lambda: Patches(6, Sequential(Conv((C, 5), (3, 3), lookahead="same"), AveragePool((6, 1)))), 5 * F),
     "residual": (lambda: Residual(Sequential(Conv((C, C), (3, 3)), Conv((C, C), (2, 1), activation="none"))), C * F),
     "residual same": (lambda: Residual(Conv((C, C), (5, 3), lookahead="same")), C * F),
     "residual over an hourglass": (
@@ -127,7 +132,12 @@ HEADS: dict[str, Callable[[int], Head]] = {
     "exponential softmax": lambda size: ExponentialSoftmaxHead(nn.Linear(size, CLASSES), WINDOW),
     "attention": lambda size: AttentionHead(nn.Linear(size, CLASSES), WINDOW),
     "attention of features": lambda size: FeatureAttentionHead(size, 6, CLASSES, WINDOW),
-    "attention of several levels": lambda size: MultiLevelAttentionHead(size, 5, 2, CLASSES, WINDOW),
+    "attention over classes": lambda size: AttentionHead(nn.Linear(size, CLASSES), WINDOW, "classes"),
+    "attention by sigmoids": lambda size: AttentionHead(nn.Linear(size, CLASSES), WINDOW, "sigmoid"),
+    "attention of several levels": lambda size: MultiLevelAttentionHead(size, 5, [1, 2], CLASSES, WINDOW),
+    "attention of one level": lambda size: MultiLevelAttentionHead(size, 5, [2], CLASSES, WINDOW, "classes"),
+    "attention, one class": lambda size: MultiLevelAttentionHead(size, 5, [1, 3], CLASSES, WINDOW, exclusive=True),
+    "mean embedding": lambda size: GlobalMeanHead(nn.Linear(size, CLASSES), WINDOW),
     "mean and max": lambda size: MeanMaxHead(nn.Linear(size, CLASSES), WINDOW),
     "mean and deviation": lambda size: MeanStdHead(nn.Linear(size, CLASSES), nn.Linear(2 * size, CLASSES), WINDOW),
     "weighted mean and deviation": lambda size: AttentiveMeanStdHead(

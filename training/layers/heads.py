@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +24,10 @@ from training.layers.streaming import Clock, State, StreamLayer, Timeline, valid
 
 LIMIT = 10.0  # attention logits are clamped to ±LIMIT, so that their exponentials can be summed (Kong et al. 2020)
 LOWEST = -1e30  # what no embedding is below
+LIGHTEST = 1e-7  # weight of a frame that a softmax or sigmoid leaves out, so that not all of a window are zero
 TINY = 1e-20  # a weight that moves no mean, and keeps 0 / 0 from being asked
+
+Weight = Literal["time", "classes", "sigmoid"]
 
 
 class Scores(NamedTuple):
@@ -206,15 +208,16 @@ class ExponentialSoftmaxHead(WeightedHead):
 
 
 class AttentionHead(WeightedHead):
-    """Frames weigh by the softmax over time of a second dense layer, per class (Kong et al. 2018)."""
+    """Frames weigh by a second dense layer, per class (Kong et al. 2018); see `attention` for `weight`."""
 
-    def __init__(self, classify: nn.Linear, window: int) -> None:
+    def __init__(self, classify: nn.Linear, window: int, weight: Weight = "time") -> None:
         super().__init__(classify, window)
         self.attend = nn.Linear(classify.in_features, classify.out_features)
+        self.weight = weight
 
     def terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Unnormalised softmax and probabilities."""
-        return attention(self.attend, x), torch.sigmoid(dense(self.classify, x))
+        """Weights that are not yet normalised, and probabilities."""
+        return attention(self.attend, x, self.weight), torch.sigmoid(dense(self.classify, x))
 
 
 class FeatureAttentionHead(WeightedHead):
@@ -238,46 +241,6 @@ class FeatureAttentionHead(WeightedHead):
     def terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Unnormalised softmax and features."""
         return attention(self.attend, x), torch.sigmoid(dense(self.value, x))
-
-    def finish(self, pooled: Tensor) -> Tensor:
-        """Classify."""
-        return torch.sigmoid(dense(self.classify, pooled))
-
-
-class MultiLevelAttentionHead(WeightedHead):
-    """Attention behind each of several hidden layers, joined by a dense layer (Yu et al. 2018).
-
-    x ─▶ dense, ReLU ─┬▶ dense, ReLU ─┬▶ …
-                 attention       attention          each pools probabilities over the window
-                      └───────┬───────┘
-                          classify
-    """
-
-    def __init__(self, embedding: int, hidden: int, levels: int, classes: int, window: int) -> None:
-        super().__init__(nn.Linear(levels * classes, classes), window)
-        sizes = [embedding, *[hidden] * levels]
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
-        self.value = nn.ModuleList(nn.Linear(hidden, classes) for _ in range(levels))
-        self.attend = nn.ModuleList(nn.Linear(hidden, classes) for _ in range(levels))
-
-    @property
-    def embedding(self) -> int:
-        """Channels of the input."""
-        return self.hidden[0].in_features
-
-    @property
-    def width(self) -> int:
-        """Weights and weighted probabilities of all levels."""
-        return 2 * self.classify.in_features
-
-    def terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """All levels, one behind another in the channels."""
-        weights, values = [], []
-        for hidden, value, attend in zip(self.hidden, self.value, self.attend, strict=True):
-            x = functional.relu(dense(hidden, x))
-            weights.append(attention(attend, x))
-            values.append(torch.sigmoid(dense(value, x)))
-        return torch.cat(weights, 1), torch.cat(values, 1)
 
     def finish(self, pooled: Tensor) -> Tensor:
         """Classify."""
@@ -349,9 +312,16 @@ def dense(layer: nn.Linear, x: Tensor) -> Tensor:
     return layer(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def attention(layer: nn.Linear, x: Tensor) -> Tensor:
-    """Numerators of a softmax over time."""
-    return torch.exp(dense(layer, x).clamp(-LIMIT, LIMIT))
+def attention(layer: nn.Linear, x: Tensor, weight: Weight = "time") -> Tensor:
+    """What frames weigh before their weights are divided by the sum over time.
+
+    ``time``: numerators of a softmax over time (card C). ``classes``: a softmax over the classes (card 37).
+    ``sigmoid``: each by itself (Kong et al. 2018).
+    """
+    y = dense(layer, x)
+    if weight == "time":
+        return torch.exp(y.clamp(-LIMIT, LIMIT))
+    return (torch.softmax(y, 1) if weight == "classes" else torch.sigmoid(y)).clamp_min(LIGHTEST)
 
 
 def rows(y: Tensor) -> Tensor:

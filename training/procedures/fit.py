@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
@@ -24,6 +25,7 @@ from training.batch import Batch
 from training.procedures import checkpoint
 from training.procedures.averaging import Averaged
 from training.procedures.registry import PROCEDURES, Fitted, Job, Procedure
+from training.procedures.start import freeze, take_over
 from training.registry import Settings
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -45,8 +47,8 @@ class FitSettings(Settings):
         Optimiser steps and examples per step (of all processes together).
     optimizer
         ``adamw``; ``adam``, whose weight decay is part of the gradient; ``sgd`` with a momentum of 0.9.
-    rate, warmup, decay
-        Highest learning rate, steps until it is reached, weight decay.
+    rate, warmup, decay, betas
+        Highest learning rate, steps until it is reached, weight decay, memories of Adam.
     cycles
         Cosines from the highest rate to 0.
     drop_every
@@ -59,6 +61,8 @@ class FitSettings(Settings):
         never. With looks, the best-looking averaged weights are the result.
     clip
         Largest norm of a step's gradient.
+    start, freeze
+        Run whose weights it begins with, and modules that stay as they are; see `training.procedures.start`.
     """
 
     steps: Positive = 1500
@@ -75,6 +79,9 @@ class FitSettings(Settings):
     validate_every: Count = 0
     patience: Count = 0
     clip: Annotated[float, Meta(gt=0)] = 5.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    start: str = ""
+    freeze: tuple[str, ...] = ()
 
 
 @PROCEDURES.register("fit", FitSettings)
@@ -103,8 +110,12 @@ class _Fit:
         if settings.validate_every and job.validate is None:
             raise ValueError("procedure: `validate_every` asks for an inner split; set `inner` in the recipe")
         self.settings, self.job = settings, job
+        if settings.start:
+            take_over(job.model, Path(settings.start))
+        self.frozen = freeze(job.model, settings.freeze)
         self.model = job.compute.spread(job.model)
-        self.optimizer = OPTIMIZERS[settings.optimizer](groups(job.model, settings.decay), lr=settings.rate)
+        memories = {} if settings.optimizer == "sgd" else {"betas": settings.betas}
+        self.optimizer = OPTIMIZERS[settings.optimizer](groups(job.model, settings.decay), lr=settings.rate, **memories)
         self.scaler = job.compute.scaler()
         self.average = Averaged(job.model, settings.average if settings.averaging == "ema" else 0.0)
         self.best = Best()
@@ -117,6 +128,8 @@ class _Fit:
             self.curve = checkpoint.load(job.checkpoint, job.model, self.optimizer, self.average, self.best)
         last = min(job.until or s.steps, s.steps)
         self.model.train()
+        for module in self.frozen:
+            module.eval()
         for step, batch in ahead(lambda step: job.draw(s.batch, step), len(self.curve), last):
             self._learn(step, batch.to(job.compute.device))
             done = step + 1
@@ -193,8 +206,9 @@ def ends(warmup: int, steps: int, cycles: int) -> list[int]:
 
 def groups(model: nn.Module, decay: float) -> list[dict[str, object]]:
     """Weight decay for matrices and kernels only, not for norms and biases."""
-    kernels = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
+    learnt = [p for p in model.parameters() if p.requires_grad]
+    kernels = [p for p in learnt if p.ndim > 1]
+    others = [p for p in learnt if p.ndim <= 1]
     return [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
 
 

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data import embeddings
-from training.data.embeddings import TABLE, _crc32c, dequantise, quantise, read
+from training.data.embeddings import TABLE, Embedding, _crc32c, dequantise, quantise, read
 
 protobuf = pytest.importorskip("google.protobuf")
 
 
 def messages() -> dict:
-    """Classes of tf.SequenceExample, from a description of the published .proto file."""
+    """Classes of tf.SequenceExample and tf.Example, from a description of the published .proto file."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     field = descriptor_pb2.FieldDescriptorProto
@@ -43,16 +43,18 @@ def messages() -> dict:
         message(nested, *fields, parent=outer).options.map_entry = True
     parts = (("context", "Features"), ("feature_lists", "FeatureLists"))
     message("SequenceExample", *((name, field.TYPE_MESSAGE, f".t.{kind}", False) for name, kind in parts))
+    message("Example", ("features", field.TYPE_MESSAGE, ".t.Features", False))
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("t.SequenceExample"))
+    names = ("SequenceExample", "Example")
+    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"t.{name}")) for name in names}
 
 
-EXAMPLE = messages()
+MESSAGES = messages()
 
 
 def example(video: str, start: float, labels: list[int], frames: np.ndarray) -> bytes:
-    made = EXAMPLE()
+    made = MESSAGES["SequenceExample"]()
     made.context.feature["video_id"].bytes_list.value.append(video.encode())
     made.context.feature["start_time_seconds"].float_list.value.append(start)
     made.context.feature["end_time_seconds"].float_list.value.append(start + 10)
@@ -113,6 +115,49 @@ def test_a_message_that_is_none_is_refused_in_one_way(tmp_path_factory, message)
     path.write_bytes(record(message))
     with pytest.raises(ValueError, match="expected an embedding in record 1, got"):
         list(read(path))
+
+
+def test_the_protobuf_library_reads_what_is_written(tmp_path):
+    segments = [
+        Embedding("--4gqARaEJE", 30.0, 40.0, (0, 12, 300), frames(0)),
+        Embedding("zzzzzzzzzzz", 0.5, 3.5, (5,), frames(1, 3)),
+    ]
+    embeddings.write(tmp_path / "x.tfrecord", segments)
+    for segment, (_, message) in zip(segments, embeddings.records(tmp_path / "x.tfrecord"), strict=True):
+        made = MESSAGES["SequenceExample"].FromString(message)
+        features = made.context.feature
+        assert features["video_id"].bytes_list.value[0].decode() == segment.video
+        assert list(features["labels"].int64_list.value) == list(segment.labels)
+        assert (
+            features["start_time_seconds"].float_list.value[0],
+            features["end_time_seconds"].float_list.value[0],
+        ) == (segment.start, segment.end)
+        listed = made.feature_lists.feature_list["audio_embedding"].feature
+        assert b"".join(f.bytes_list.value[0] for f in listed) == segment.frames.tobytes()
+
+
+def test_a_record_is_found_again_by_its_place(path):
+    first, second = read(path)
+    assert first.at == 0
+    assert np.array_equal(next(read(path, second.at)).frames, second.frames)
+
+
+def test_the_mean_of_a_whole_video_is_read_from_an_example(tmp_path):
+    made = MESSAGES["Example"]()
+    values = np.linspace(-1, 1, 128, dtype=np.float32)
+    made.features.feature["id"].bytes_list.value.append(b"abcd")
+    made.features.feature["labels"].int64_list.value.extend([7, 3])
+    made.features.feature["mean_audio"].float_list.value.extend(values.tolist())
+    (tmp_path / "x.tfrecord").write_bytes(record(made.SerializeToString()))
+    (found,) = read(tmp_path / "x.tfrecord")
+    assert (found.video, found.labels) == ("abcd", (3, 7))
+    assert np.array_equal(found.values, values[None])
+
+
+def test_bytes_by_hand():
+    """(x + 2) · 255 / 4, to the nearest whole number; a byte b is worth 4 b / 255 - 2."""
+    assert quantise(np.array([-2.0, -1.0, 0.5, 1.0, 2.0], np.float32)).tolist() == [0, 64, 159, 191, 255]
+    assert dequantise(np.array([0, 51, 255], np.uint8)) == pytest.approx([-2.0, -1.2, 2.0])
 
 
 def test_a_missing_file_says_so():
