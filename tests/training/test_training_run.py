@@ -258,7 +258,7 @@ def loss_of(scores, targets, clip_weight):
     [
         ("procedure.step=5", r"recipe: `procedure` \(fit\): Object contains unknown field `step`"),
         ("procedure.steps=many", r"recipe: `procedure` \(fit\): Expected `int`, got `str` - at `\$\.steps`"),
-        ("model.kind=resnet", r"recipe: `model\.kind` must be one of dscnn, wheatear, got 'resnet'"),
+        ("model.kind=nobody", r"recipe: `model\.kind` must be one of .*dscnn, .*wheatear.*, got 'nobody'"),
         ("frontend.frames.hop=0", r"front end: `frames\.hop` must be 1 sample or more, got 0"),
         ("fit", r"--set: expected key\.path=value, got 'fit'"),
         ("name.first=1", r"--set: `name` in 'name\.first=1' is a value, not a table"),
@@ -270,7 +270,7 @@ def test_a_wrong_recipe_is_refused_with_the_place(change, text):
 
 
 def test_an_unknown_recipe_lists_those_that_ship():
-    with pytest.raises(ConfigError, match=r"recipe: expected a file or one of esc10-s, .*wheatear-s.*, got 'esc50'"):
+    with pytest.raises(ConfigError, match=r"recipe: expected a file or one of .*esc10-s, .*wheatear-s.*, got 'esc50'"):
         recipe.load("esc50")
 
 

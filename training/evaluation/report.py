@@ -161,7 +161,7 @@ def _summary(targets: Sequence[Mapping[str, Any]], folds: Mapping[str, Any] | No
     if not measured:
         return "The recordings were all learnt from: only what must stay quiet can be asked."
     few = ("clip_accuracy", "map", "found", "false_events", "event_f1", "event_f1_500ms", "short_f1", "psds1")
-    names = [n for n in few if all(n in t["figures"] for t in measured)]
+    names = [n for n in few if all(n in t["figures"] for t in measured) and (not folds or n in folds["mean"])]
     if "clip_accuracy" in names and "map" in names and len(names) > 4:
         names.remove("map")
     rows = [
