@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -36,7 +37,7 @@ def recipes(name: str | None, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    console = Console(width=None if name is None else 120)
+    console = Console(width=None if name is None and sys.stdout.isatty() else 120)
     if name:
         console.print(_facts(found[0]), highlight=False)
     console.print(_layers(found[0]) if name else _overview(found))
@@ -45,11 +46,20 @@ def recipes(name: str | None, as_json: bool) -> None:
 def _overview(found: list[Entry]) -> Table:
     from rich.table import Table
 
-    table = Table("recipe", "parameters", "M mult/s", "streams", "lookahead", "source", box=None)
-    for e in found:
-        streams, ahead = ("yes", f"{e.lookahead * 1e3:.0f} ms") if e.streams else ("window", "-")
-        table.add_row(e.name, f"{e.parameters:,}", f"{e.cost:.1f}", streams, ahead, e.source)
+    heads = ("recipe", "parameters", "M mult/s", "streams", "lookahead")
+    rows = [(e.name, f"{e.parameters:,}", f"{e.cost:.1f}", *_streams(e)) for e in found]
+    table = Table(box=None, expand=True)
+    for head, *cells in zip(heads, *rows, strict=True):
+        justify = "left" if head in ("recipe", "streams") else "right"
+        table.add_column(head, no_wrap=True, min_width=max(map(len, (head, *cells))), justify=justify)
+    table.add_column("source", ratio=1, no_wrap=True, overflow="ellipsis")  # in full with `recipes NAME` and in --json
+    for row, e in zip(rows, found, strict=True):
+        table.add_row(*row, e.source)
     return table
+
+
+def _streams(e: Entry) -> tuple[str, str]:
+    return ("yes", f"{e.lookahead * 1e3:.0f} ms") if e.streams else ("window", "-")
 
 
 def _facts(e: Entry) -> str:
