@@ -53,6 +53,8 @@ class StreamStatus(msgspec.Struct):
         Samples at full scale so far.
     zero_s
         Seconds for which every sample has been 0 until now.
+    unscored_s
+        Sound that the models were given since one of them gave no score, seconds.
     scores
         Latest probability of each label.
     queue
@@ -84,6 +86,7 @@ class StreamStatus(msgspec.Struct):
     peak: float = 0.0
     clipped: int = 0
     zero_s: float = 0.0
+    unscored_s: float = 0.0
     scores: dict[str, float] = {}
     queue: int = 0
     last_event_utc_ns: int = 0
