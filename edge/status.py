@@ -58,7 +58,7 @@ class StreamStatus(msgspec.Struct):
     scores
         Latest probability of each label.
     queue
-        Blocks that wait for the model.
+        Samples that wait for the model.
     last_event_utc_ns
         When the last event was handed over; 0 before the first.
     last_sample_ns

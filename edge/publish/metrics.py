@@ -35,7 +35,7 @@ STREAM_METRICS = (
     ("clipped_samples", "counter", "Samples at full scale", "clipped"),
     ("zero_seconds", "gauge", "Time for which every sample has been 0", "zero_s"),
     ("unscored_seconds", "gauge", "Sound since a model gave its last score", "unscored_s"),
-    ("waiting_blocks", "gauge", "Blocks that wait for the model", "queue"),
+    ("waiting_samples", "gauge", "Source samples that wait for the model", "queue"),
 )
 # the same, of OutputStatus
 OUTPUT_METRICS = (

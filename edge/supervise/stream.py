@@ -98,8 +98,9 @@ class Stream:
         self._orders: deque[Callable[[], None]] = deque()
         self._feed: Feed | None = None
         self._lost = False
-        self._maker = EventMaker(device, self.name, "", 1000, SampleClock(1000))
         self._position = (uuid7(clock), 0)
+        self._maker = EventMaker(device, self.name, "", 1000, SampleClock(1000))
+        self._maker.clock.begin(self._position[0])
         self._watch, self._verdicts = ClockWatch(clock), Verdicts(status, len(models))
         self._looked = 0
         self._pipelines: list[Pipeline] = []
@@ -256,6 +257,8 @@ class Stream:
         self.status.state, self.status.error = "reconnecting", why
         if not self._lost:
             self._lost = True
+            if not self.status.rate:  # it was never there: no sample has a time, but this loss has
+                self._maker.clock.fix(self._clock.utc_ns())
             log.warning("%s", why)
             self._notice("lost", why)
 

@@ -1,6 +1,7 @@
 """Many streams: shared, supervised, restarted, reloaded. Real models, fake microphones."""
 
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -177,9 +178,11 @@ def test_a_microphone_that_is_not_there_at_the_start_is_waited_for_by_a_service(
     def source(key, channels, rate):
         return Late(SCENE, RATE, live=False, channel=channels, reconnects=True)
 
+    began = time.time_ns()
     one = rig(config({"name": "s", "source": "mic:x"}), source, patient=True).run()
     assert one.error is None
     assert [e.type for e in one.events if e.label is None] == ["lost", "resumed"]
+    assert began < one.of("s", "lost")[0].onset_utc_ns < time.time_ns()  # though no sample was ever heard
     assert len(one.heard("s")) == 4
 
 
