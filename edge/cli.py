@@ -98,6 +98,7 @@ def cli(verbose: int) -> None:
     """
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("edge.daemon").setLevel(min(level, logging.INFO))  # that it runs, and what a reload did
 
 
 def _private_numba_cache() -> None:

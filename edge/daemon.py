@@ -135,6 +135,8 @@ class Daemon:
                 self._submit = submit
                 supervisor.begin()
                 self._notifier.ready()
+                if self._publish:
+                    log.info("%s hears %s; events at %s", *self._where())
                 self._watch()
                 self._notifier.stopping()
                 supervisor.stop()
@@ -143,6 +145,10 @@ class Daemon:
         finally:
             supervisor.stop()
         supervisor.outcome()
+
+    def _where(self) -> tuple[str, str, str]:
+        """What a person wants to read once it runs."""
+        return self.config.device_name, ", ".join(self.config.stream_names), self.config.publish.events
 
     def _watch(self) -> None:
         """Keep an eye on the streams, and on what is asked for, until the end."""

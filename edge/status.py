@@ -55,10 +55,12 @@ class StreamStatus(msgspec.Struct):
         Samples at full scale so far.
     zero_s
         Seconds for which every sample has been 0 until now.
+    unscored_s
+        Sound that the models were given since one of them gave no score, seconds.
     scores
         Latest probability of each label.
     queue
-        Blocks that wait for the model.
+        Samples that wait for the model.
     last_event_utc_ns
         When the last event was handed over; 0 before the first.
     last_sample_ns
@@ -88,6 +90,7 @@ class StreamStatus(msgspec.Struct):
     peak: float = 0.0
     clipped: int = 0
     zero_s: float = 0.0
+    unscored_s: float = 0.0
     scores: dict[str, float] = {}
     queue: int = 0
     last_event_utc_ns: int = 0

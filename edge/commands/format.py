@@ -48,7 +48,9 @@ def _event(event: Event) -> str:
         number += " not journalled"
     head = f"{clock(event.onset_utc, event.onset_s)} {plain(event.stream):<11} {event.type:<8} "
     if event.label is None:
-        return f"{head}{plain(event.reason or ''):<40}  {number}"
+        clip = (event.detail or {}).get("clip")  # a file's name, where the event tells of one
+        text = plain(" ".join(filter(None, (event.reason, clip))))
+        return f"{head}{text:<40}  {number}"
     duration = "" if event.offset_s is None else f"{event.offset_s - event.onset_s:.2f} s"
     peak = "" if event.peak is None else f"{event.peak:.2f}"
     return f"{head}{plain(event.label):<22} {duration:>11} {peak:>5}  {number}"

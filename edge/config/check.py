@@ -55,6 +55,8 @@ def _of_value(data: Any, kind: Any, path: str) -> list[str]:
         text, _, where = str(error).partition(" - at `$")
         if text.startswith("Invalid enum value"):
             text = f"Expected one of {', '.join(map(repr, _literals(kind)))}"
+        if " matching regex " in text and (meant := _description(kind)):
+            text = f"Expected {meant}"
         got = "" if ", got " in text or isinstance(data, dict | list | tuple) else f", got {shown(repr(data))}"
         return [f"{text}{got} - at `{path}{where.removesuffix('`')}`"]
     return []
@@ -82,6 +84,12 @@ def _options(kind: Any) -> list[Any]:
 
 def _literals(kind: Any) -> list[Any]:
     return [value for option in _options(kind) if get_origin(option) is Literal for value in get_args(option)]
+
+
+def _description(kind: Any) -> str:
+    """What a pattern asks for, in words; "" where nobody wrote them."""
+    parts = get_args(kind) if get_origin(kind) is Annotated else ()
+    return next((part.description for part in parts if isinstance(part, msgspec.Meta) and part.description), "")
 
 
 def _struct(kind: Any) -> type[msgspec.Struct] | None:

@@ -11,7 +11,10 @@ DEFAULT_EMBEDDINGS = "tcp://127.0.0.1:5558"  # where `wheatear run --embeddings`
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1, le=100_000)]
 Bytes = Annotated[int, Meta(ge=1 << 16, le=1 << 40)]
-Topic = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_/-]{0,99}$")]
+Topic = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_/-]{0,99}$", description="an MQTT topic of A-Z, a-z, 0-9, _, - and /")
+]
+Discovery = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_/-]{0,100}$", description="an MQTT topic, or nothing")]
 
 
 class Curve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,7 +98,7 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ca: str = ""
     cert: str = ""
     key: str = ""
-    discovery: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_/-]{0,100}$")] = "homeassistant"
+    discovery: Discovery = "homeassistant"
     cursor: str = ""
 
 

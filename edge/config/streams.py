@@ -11,10 +11,14 @@ from msgspec import Meta
 from edge.ids import slug
 from edge.inference.card import Decode, Probability, Seconds
 
-Slug = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{0,64}$")]
+Slug = Annotated[
+    str, Meta(pattern=r"^[a-z0-9_-]{0,64}$", description="a name of a-z, 0-9, - and _, at most 64 of them")
+]
 ModelName = Annotated[str, Meta(min_length=1, max_length=1000)]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-DayTime = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$")]
+DayTime = Annotated[
+    str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$", description="a time of day from 00:00 to 24:00")
+]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 

@@ -15,7 +15,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 DECISION_S = 10.0  # at most this long after its onset an event is decided: a window, a median, a least duration
 STALL_S = 10.0  # a clip waits no longer for scores that do not come, and keeps only what was judged
 CLOSE_S = 30.0  # for which the end of a stream waits for its clips
+NAMED = 100  # of lost clips, the events that a message names
 TICK_S = 1.0  # how often copies are brought up to date where no scores come
 UNKNOWN = ("seq", "log", "durable")  # what an event is given behind the decoder
 
@@ -142,7 +143,8 @@ class ClipRecorder:
         self._plans: list[Plan] = []
         self._waiting: deque[Job] = deque()
         self._in_work: tuple[Job, ...] = ()
-        self._lost = self._told = 0  # one thread counts, the other tells
+        self._lost: deque[Job] = deque(maxlen=NAMED)  # of which nobody was told yet …
+        self._unsaid = 0  # … and how many they are in all
         self._change = threading.Condition()  # guards all of the above
         self._closed = False
         self._writer = threading.Thread(target=self._write_all, name=f"clips {stream}", daemon=True)
@@ -276,18 +278,18 @@ class ClipRecorder:
 
     def _finish(self, plan: Plan) -> None:
         stop = min(plan.stop, plan.copied)
-        count = stop - plan.start
-        if count <= 0:
-            self._drop()
-            return
+        count = max(0, stop - plan.start)
         plan.truncated |= stop < plan.stop
         masked = self._gate.masked(plan.start, stop)
         events = list(plan.events.values())
         job = Job(plan.epoch, self._rate, plan.start, plan.pieces, count, masked, events, plan.truncated)
+        if not count:
+            self._drop(job)
+            return
         while not self._live and self._full(count) and threading.current_thread() is not self._writer:
             self._change.wait()
         if self._live and self._full(count):
-            self._drop()
+            self._drop(job)
         else:
             self._waiting.append(job)
             self._change.notify_all()
@@ -296,8 +298,9 @@ class ClipRecorder:
         waiting = sum(job.count for job in (*self._waiting, *self._in_work))
         return bool(waiting) and waiting + count > self._samples(self._clips.backlog)
 
-    def _drop(self) -> None:
-        self._lost += 1
+    def _drop(self, job: Job) -> None:
+        self._lost.append(replace(job, pieces=[]))
+        self._unsaid += 1
         self._dropped()
 
     def _samples(self, seconds: float) -> int:
@@ -309,6 +312,7 @@ class ClipRecorder:
         self._store.clean()
         while not self._closed or self._waiting:
             job = self._next()
+            self._tell_losses()
             if job is None:
                 self._store.tidy()
                 continue
@@ -318,11 +322,18 @@ class ClipRecorder:
                 self._say(job, str(error))
             except Exception:  # whatever a codec thinks of: the next clip shall be written
                 log.exception("the clip from sample %d of epoch %s was not written", job.start, job.epoch)
-            lost, self._told = self._lost - self._told, self._lost
-            if lost:
-                self._say(
-                    job, f"{lost} clips were lost: their sound was overwritten or the disk is too slow", lost=lost
-                )
+        self._tell_losses()
+
+    def _tell_losses(self) -> None:
+        """One message of all clips that were left out since the last one."""
+        with self._change:
+            lost, count = [*self._lost], self._unsaid
+            self._lost.clear()
+            self._unsaid = 0
+        if lost:
+            events = [event for job in lost for event in job.events]
+            reason = f"{count} clips were lost: their sound was overwritten or the disk is too slow"
+            self._say(replace(lost[-1], events=events), reason, lost=count)
 
     def _next(self) -> Job | None:
         """The next clip; None where there is none for a while."""

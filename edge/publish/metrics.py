@@ -36,7 +36,8 @@ STREAM_METRICS = (
     ("peak", "gauge", "Largest magnitude of the last second, full scale 1", "peak"),
     ("clipped_samples", "counter", "Samples at full scale", "clipped"),
     ("zero_seconds", "gauge", "Time for which every sample has been 0", "zero_s"),
-    ("waiting_blocks", "gauge", "Blocks that wait for the model", "queue"),
+    ("unscored_seconds", "gauge", "Sound since a model gave its last score", "unscored_s"),
+    ("waiting_samples", "gauge", "Source samples that wait for the model", "queue"),
 )
 # the same, of OutputStatus
 OUTPUT_METRICS = (

@@ -3,7 +3,7 @@
 PortAudio looks for devices once, when it is initialised, and cannot look again while another stream is open; a card
 that was plugged in again under another number stays unseen. Where a sound server dies while a stream starts, it spins
 and never comes back. ALSA opens a card by its id at any time. It is called
-through ctypes: its library is there wherever PortAudio is, and six functions are all that capture needs
+through ctypes: its library is there wherever PortAudio is, and a dozen functions are all that capture needs
 (https://www.alsa-project.org/alsa-doc/alsa-lib/pcm.html).
 """
 
@@ -34,9 +34,9 @@ from edge.sources.identity import cards, find_card
 
 CAPTURE, NONBLOCK, INTERLEAVED, FLOAT = 1, 1, 3, 14  # snd_pcm_stream_t, open mode, snd_pcm_access_t, FLOAT_LE
 RATES = (48_000, 44_100, 96_000, 32_000, 192_000, 384_000, 250_000, 16_000, 8_000)
-LATENCY_US = 200_000
-PERIOD_S = 0.02
-WAIT_MS = 100
+PERIOD_S = (0.05, 0.5)  # bounds of what is handed over at once
+PERIODS = 4  # that the buffer holds: snd_pcm_set_params divides it so
+WAIT_MS = 250
 SILENCE_S = 3.0
 MOST_CHANNELS = 32
 BUFFER_NS = 25_000_000
@@ -102,7 +102,7 @@ class AlsaSource(ThreadSource):
     def deliver(self, feed: Feed) -> None:
         """Read until told to stop; an overrun begins a new epoch with an estimate of what was lost."""
         alsa = _library()
-        period = max(int(self.rate * PERIOD_S), 1)
+        period = round(self.rate * self.period_s)
         frames = np.empty((period, self._channels), np.float32)
         self._check(alsa.snd_pcm_start(self._pcm))
         heard = asked = feed.clock.monotonic_ns()
@@ -145,12 +145,20 @@ class AlsaSource(ThreadSource):
         self._channels = channels_needed(self._channel, available)
         check_format(self.name, LOWEST_RATE, available, self._channel)
         alsa, code = _library(), 0
+        latency_us = round(1e6 * PERIODS * min(max(self.gather_s, PERIOD_S[0]), PERIOD_S[1]))
         for rate in dict.fromkeys([self._rate_hint, *RATES] if self._rate_hint else RATES):
-            code = alsa.snd_pcm_set_params(self._pcm, FLOAT, INTERLEAVED, self._channels, rate, 0, LATENCY_US)
+            code = alsa.snd_pcm_set_params(self._pcm, FLOAT, INTERLEAVED, self._channels, rate, 0, latency_us)
             if code >= 0:
                 self.rate = int(rate or 0)
+                self.period_s = self._period() / self.rate
                 return
         raise SourceError(f"{self.name}: cannot be set to any rate from 8 to 384 kHz: {_why(code)}")
+
+    def _period(self) -> int:
+        """Frames after which the card wakes us: as near to those wanted as it can."""
+        buffer, period = ctypes.c_ulong(0), ctypes.c_ulong(0)
+        self._check(_library().snd_pcm_get_params(self._pcm, ctypes.byref(buffer), ctypes.byref(period)))
+        return max(1, period.value)
 
     def _available(self) -> int:
         """Channels that the device has."""
@@ -192,6 +200,7 @@ def _library() -> Any:
     alsa.snd_pcm_readi.restype = ctypes.c_long
     alsa.snd_pcm_set_params.argtypes = [pointer, number, number, unsigned, unsigned, number, unsigned]
     alsa.snd_pcm_wait.argtypes = [pointer, number]
+    alsa.snd_pcm_get_params.argtypes = [pointer, pointer, pointer]
     for name in ("start", "prepare", "close"):
         getattr(alsa, f"snd_pcm_{name}").argtypes = [pointer]
     alsa.snd_pcm_hw_params_malloc.argtypes = [pointer]

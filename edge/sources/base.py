@@ -68,6 +68,10 @@ class Source(Protocol):
         It has noise of its own: nothing but zeros means that it does not work.
     longest_wait_s
         Between attempts to have it back.
+    gather_s
+        Seconds of live sound that are wanted at a time, to be set before `open`: each delivery wakes the processor.
+    period_s
+        Seconds of sound in each delivery; known once open, 0 where that varies.
     """
 
     name: str
@@ -80,6 +84,8 @@ class Source(Protocol):
     first_bad: int | None
     zeros_are_a_fault: bool
     longest_wait_s: float
+    gather_s: float
+    period_s: float
 
     def open(self) -> None:
         """Find the sound and learn its rate.
@@ -113,6 +119,7 @@ class BaseSource:
 
     def __init__(self, name: str, *, live: bool) -> None:
         self.name = printable(name)
+        self.gather_s = self.period_s = 0.0
         self.rate = 0
         self.live = live
         self.start_utc_ns: int | None = None

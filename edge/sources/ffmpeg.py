@@ -17,6 +17,7 @@ import time
 
 from edge.errors import SourceError
 from edge.sources.base import Channels, Feed, ThreadSource, check_format, printable, to_mono
+from edge.sources.doze import Doze
 from edge.sources.pcm import PcmReader, read_header
 from edge.sources.redact import redact
 
@@ -85,8 +86,12 @@ class FfmpegSource(ThreadSource):
         reader, wait = self._reader, not self.live or self._url.startswith(WAITING)
         if reader is None:
             raise SourceError(f"{self.name}: was not opened")
+        doze = self._doze(reader)
         while data := self._read(CHUNK_BYTES):
-            feed.put(to_mono(reader.push(data), self._channel), wait=wait, stamp=self.live)
+            frames = reader.push(data)
+            feed.put(to_mono(frames, self._channel), wait=wait, stamp=self.live)
+            doze.took(len(frames))
+            doze.sleep()
         if not self.stop.is_set():
             self._judge(feed.index)
 
@@ -105,6 +110,11 @@ class FfmpegSource(ThreadSource):
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
+
+    def _doze(self, reader: PcmReader) -> Doze:
+        pipe = self._process.stdout if self._process else None
+        fd, seconds = (pipe.fileno(), self.gather_s) if pipe and self.live else (-1, 0.0)
+        return Doze(fd, reader.pcm.width, self.rate, seconds, self.stop)
 
     def _learn(self) -> None:
         header = read_header(self._exactly, self.name)

@@ -18,6 +18,7 @@ from edge.errors import SourceError
 from edge.sources.base import BaseSource, Channels, Feed, Sink, channels_needed, check_format, printable, to_mono
 
 LATENCY_S = 0.1  # room for a busy system; nothing here needs less
+LONGEST_S = 0.5  # handed over at once
 SILENCE_S = 3.0  # blocks come every few hundredths; PortAudio may spin for ever on a server that died while starting
 WATCH_S = 0.25
 BUFFER_NS = 25_000_000  # what a sound server holds back, unseen by stamps (PulseAudio: 14 ms measured)
@@ -88,13 +89,17 @@ class MicrophoneSource(BaseSource):
             check_format(self.name, device.rate, device.channels, self._channel)
             channels = channels_needed(self._channel, device.channels)
             self.rate = self._choose_rate(sd, device, channels)
+            latency = max(LATENCY_S, 2 * self.gather_s, sd.query_devices(device.index)["default_high_input_latency"])
+            block = round(self.rate * min(self.gather_s, LONGEST_S))
+            self.period_s = block / self.rate
             try:
                 self._stream = sd.InputStream(
                     device=device.index,
                     samplerate=self.rate,
                     channels=channels,
                     dtype="float32",
-                    latency=max(LATENCY_S, sd.query_devices(device.index)["default_high_input_latency"]),
+                    blocksize=block,  # 0: as PortAudio likes
+                    latency=latency,
                     callback=self._receive,
                     finished_callback=self._finished,
                 )

@@ -8,6 +8,7 @@ import select
 
 from edge.errors import SourceError
 from edge.sources.base import Channels, Feed, ThreadSource, check_format, to_mono
+from edge.sources.doze import Doze
 from edge.sources.pcm import PcmReader, parse_pcm, read_header
 
 log = logging.getLogger(__name__)
@@ -76,13 +77,17 @@ class PipeSource(ThreadSource):
         reader = self._reader
         if reader is None:
             raise SourceError("standard input: was not opened")
+        doze = Doze(self._fd, reader.pcm.width, self.rate, self.gather_s if self.live else 0.0, self.stop)
         while not self.stop.is_set() and not reader.done:
+            doze.sleep()
             if not self._poll.poll(POLL_MS):
                 continue
             data = os.read(self._fd, CHUNK_BYTES)
             if not data:
                 break
-            feed.put(to_mono(reader.push(data), self._channel), wait=True, stamp=self.live)
+            frames = reader.push(data)
+            doze.took(len(frames))
+            feed.put(to_mono(frames, self._channel), wait=True, stamp=self.live)
         if self.stop.is_set():
             return
         self.partial_bytes = reader.partial

@@ -61,6 +61,8 @@ class Capture:
         Those that are wanted now; streams that join later may choose among them.
     rate
         Hz to open microphones at, where they can: the highest that a model wants.
+    gather_s
+        Seconds of sound to ask the source for at a time: the least that a stream gathers.
     make_source
         Makes the source afresh, at the start and at every reconnection.
     clock
@@ -81,6 +83,7 @@ class Capture:
         key: Key,
         channels: tuple[Channel, ...],
         rate: int,
+        gather_s: float,
         make_source: MakeSource,
         clock: Clock,
         patient: bool,
@@ -89,6 +92,7 @@ class Capture:
         self.tried = threading.Event()
         self.error: WheatearError | None = None
         self._rate, self._make_source, self._clock, self._patient = rate, make_source, clock, patient
+        self._gather_s = gather_s
         self._streams: dict[Stream, threading.Event] = {}
         self._changing = threading.Lock()
         self._now: tuple[Source, Fan, SampleClock] | None = None
@@ -113,6 +117,7 @@ class Capture:
         """Deliver to one more stream, from the next samples on; `wake` is set when there are some."""
         with self._changing:
             self._streams[stream] = wake
+            self._gather_s = min(self._gather_s, gathered_s(stream.config))  # heeded when it is opened next
             if self._now:
                 self._connect(stream, wake, *self._now)
             elif self._over:
@@ -189,6 +194,7 @@ class Capture:
         return source
 
     def _open(self, source: Source) -> None:
+        source.gather_s = self._gather_s
         self._busy_since = time.monotonic()
         try:
             source.open()
@@ -234,9 +240,8 @@ class Capture:
 
     def _connect(self, stream: Stream, wake: threading.Event, source: Source, fan: Fan, clock: SampleClock) -> None:
         rate = source.rate
-        chunk = CHUNK_S if stream.config.chunk is None else stream.config.chunk
-        history, least = round(stream.history_s * rate), max(1, round(chunk * rate))
-        ring = Ring(history + round(RING_SECONDS * rate), rate, wake, least=least, history=history)
+        history, enough = round(stream.history_s * rate), least(gathered_s(stream.config), source)
+        ring = Ring(history + round(RING_SECONDS * rate), rate, wake, least=enough, history=history)
         self._rings[stream] = ring
         fan.add(ring, stream.config.channel)
         stream.attach(Feed(ring, clock, source))
@@ -261,3 +266,14 @@ class Capture:
     def _all(self) -> list[tuple[Stream, threading.Event]]:
         with self._changing:
             return list(self._streams.items())
+
+
+def gathered_s(config: StreamConfig) -> float:
+    """Seconds of sound that a stream gathers."""
+    return CHUNK_S if config.chunk is None else config.chunk
+
+
+def least(chunk: float, source: Source) -> int:
+    """Samples of a chunk, in whole deliveries: else it would wait for one more to be full."""
+    period = max(1, round(source.period_s * source.rate))
+    return max(1, round(chunk * source.rate) // period * period)

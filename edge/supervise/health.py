@@ -16,6 +16,7 @@ CLIPPED = 0.01  # of the samples of a second
 CLIPPING_S = 5  # seconds in a row
 ZEROS_S = 10.0
 BEHIND_S, CAUGHT_UP_S = 5.0, 1.0
+UNSCORED_S = 120.0  # of sound: longer than any model's window
 STEP_NS = 250_000_000  # slewed clocks move by less within a second
 SLEEP_NS = 1_000_000_000
 QUIETEST_DBFS = -200.0
@@ -119,6 +120,47 @@ class Lag:
             else "detection has caught up"
         )
         return [Notice("lag", behind, reason, {"seconds": round(seconds, 1)})]
+
+
+class Verdicts:
+    """Whether the models still judge what they are given: a stream that hears and decides nothing looks well else.
+
+    Parameters
+    ----------
+    status
+        Where figures are shown.
+    models
+        How many there are.
+
+    Attributes
+    ----------
+    missing
+        One of them says nothing.
+    """
+
+    def __init__(self, status: StreamStatus, models: int) -> None:
+        self.missing = False
+        self._status = status
+        self._since = [0.0] * models
+
+    def scored(self, model: int) -> None:
+        """A model, by its place, has given scores."""
+        self._since[model] = 0.0
+
+    def push(self, seconds: float) -> list[Notice]:
+        """Take what the models were given, seconds; tell what has begun or ended."""
+        self._since = [since + seconds for since in self._since]
+        self._status.unscored_s = max(self._since)
+        missing = self._status.unscored_s > UNSCORED_S
+        if missing == self.missing:
+            return []
+        self.missing = missing
+        reason = (
+            f"a model has given no score for {UNSCORED_S:g} s of sound: nothing is detected; does its window fit?"
+            if missing
+            else "the models give scores again"
+        )
+        return [Notice("scores", missing, reason, {"seconds": round(self._status.unscored_s, 1)})]
 
 
 class ClockWatch:

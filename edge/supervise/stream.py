@@ -33,7 +33,7 @@ from edge.status import State, StreamStatus
 from edge.supervise.backoff import Backoff
 from edge.supervise.filter import Conditioner
 from edge.supervise.gate import Gate, louder_than
-from edge.supervise.health import ClockWatch, Lag, Levels, Notice
+from edge.supervise.health import ClockWatch, Lag, Levels, Notice, Verdicts
 from edge.supervise.hours import is_on
 from edge.tap import Tap
 
@@ -107,9 +107,10 @@ class Stream:
         self._orders: deque[Callable[[], None]] = deque()
         self._feed: Feed | None = None
         self._lost = False
-        self._maker = EventMaker(device, self.name, "", 1000, SampleClock(1000))
         self._position = (uuid7(clock), 0)
-        self._watch = ClockWatch(clock)
+        self._maker = EventMaker(device, self.name, "", 1000, SampleClock(1000))
+        self._maker.clock.begin(self._position[0])
+        self._watch, self._verdicts = ClockWatch(clock), Verdicts(status, len(models))
         self._looked = 0
         self._pipelines: list[Pipeline] = []
         self._skipped = 0
@@ -126,8 +127,10 @@ class Stream:
         return self._tap.history_s if self._tap else 0.0
 
     def stalled(self, now_ns: int) -> bool:
-        """Sound should come, or is there, and nothing has been heard for a minute."""
+        """Nothing was heard for a minute though sound should come, or is there; or it is heard and nobody judges it."""
         feed, since = self._feed, self.status.last_sample_ns
+        if self._verdicts.missing:
+            return True
         if feed is None or self._retry_at or not since or now_ns - since < STALLED_NS:
             return False
         return feed.source.reconnects or feed.ring.waiting > 0
@@ -234,9 +237,9 @@ class Stream:
                 model,
                 EventMaker(self._device, self.name, model.id, rate, clock),
                 self.config.decode.over(model.card.decode),
-                self._on_scores(model),
+                self._on_scores(number, model),
             )
-            for model in self.models
+            for number, model in enumerate(self.models)
         ]
 
     def _make_meter(self) -> LevelStage:
@@ -272,6 +275,8 @@ class Stream:
         self.status.state, self.status.error = "reconnecting", why
         if not self._lost:
             self._lost = True
+            if not self.status.rate:  # it was never there: no sample has a time, but this loss has
+                self._maker.clock.fix(self._clock.utc_ns())
             log.warning("%s", why)
             self._notice("lost", why)
 
@@ -353,6 +358,7 @@ class Stream:
             else:
                 for pipeline in self._pipelines:
                     self._hand_over(pipeline.push(block))
+                self._tell(self._verdicts.push(len(block.samples) / block.rate))
 
     def _flush(self, reason: str) -> None:
         for pipeline in self._pipelines:
@@ -380,10 +386,11 @@ class Stream:
 
     # Events
 
-    def _on_scores(self, model: Model) -> Callable[[ScoreBlock], None]:
+    def _on_scores(self, number: int, model: Model) -> Callable[[ScoreBlock], None]:
         labels = model.labels
 
         def take(block: ScoreBlock) -> None:
+            self._verdicts.scored(number)
             latest = dict(zip(labels, block.scores[-1].tolist(), strict=True))
             self.status.scores = {**self.status.scores, **latest} if len(self.models) > 1 else latest
             if self._meter:

@@ -15,7 +15,7 @@ from edge.inference.model import Model
 from edge.levels.message import Message
 from edge.sources.base import Channel
 from edge.status import DeviceStatus
-from edge.supervise.capture import Capture, Key, MakeSource
+from edge.supervise.capture import Capture, Key, MakeSource, gathered_s
 from edge.supervise.models import open_model
 from edge.supervise.stream import Embed, Stream
 from edge.supervise.warm import run_once
@@ -232,7 +232,8 @@ class Supervisor:
 
     def _capture(self, group: list[StreamConfig], patient: bool) -> Capture:
         rate = max(self._models[wish].card.input.rate for stream in group for wish in _wishes(stream))
-        return Capture(Key.of(group[0]), _channels(group), rate, self._make_source, self._clock, patient)
+        gather_s = min(gathered_s(stream) for stream in group)
+        return Capture(Key.of(group[0]), _channels(group), rate, gather_s, self._make_source, self._clock, patient)
 
     def _start(self, config: StreamConfig) -> None:
         name, wishes = config.stream_name, _wishes(config)

@@ -136,12 +136,13 @@ def test_two_late_joiners_see_every_event_in_order(start, wav, live):
 def test_a_signal_ends_open_events_and_exits_cleanly(start, tmp_path, live, number):
     path = tmp_path / "rain.wav"
     soundfile.write(path, np.tile(SAMPLES[2 * RATE : 7 * RATE], 12), RATE)
-    _, options, journal = live
+    endpoint, options, journal = live
     daemon = start("run", "--source", path, "--realtime", "--json", *options)
     begun = json.loads(daemon.stdout.readline())
     daemon.send_signal(number)
     out, err = daemon.stdout.read(), daemon.stderr.read()  # `communicate` would miss what `readline` has read ahead
     assert (daemon.wait(20), b"Traceback" in err) == (0, False)
+    assert f"test hears rain; events at {endpoint}".encode() in err
     events = [begun, *events_of(out)]
     ends = {e["id"]: e["reason"] for e in events if e["type"] == "end"}
     assert ends.keys() == {e["id"] for e in events if e["type"] == "begin"}

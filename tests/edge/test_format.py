@@ -60,6 +60,13 @@ def test_an_event_without_label_gives_its_reason():
     assert text.split() == ["+00:00:00.000", "mic", "gap", "160", "samples", "were", "lost", "#5"]
 
 
+def test_a_clip_is_named():
+    text = human(event(type="health", reason="clip", detail={"clip": "hedge/a.flac"}, seq=5, durable=True))
+    assert text.split() == ["+00:00:00.000", "mic", "health", "clip", "hedge/a.flac", "#5"]
+    lost = human(event(type="health", reason="1 clips were lost", detail={"clip": None}, seq=6, durable=True))
+    assert lost.split()[-5:] == ["1", "clips", "were", "lost", "#6"]
+
+
 def test_stream_time_in_hours():
     assert human(event(onset_s=3 * 3600 + 25 * 60 + 45.6789)).startswith("+03:25:45.679 ")
     assert human(event(onset_s=59.9996)).startswith("+00:01:00.000 ")

@@ -96,12 +96,24 @@ def test_all_that_is_wrong_is_said_at_once_with_expected_got_and_where():
         "Expected `int` >= 0, got -1 - at `$.streams[0].channel`",
         "Expected one of '', 'onnx', 'tflite', got 'tensorrt' - at `$.streams[0].engine`",
         "Object missing required field `open_dbfs` - at `$.streams[0].gate`",
-        "Expected `str` matching regex '^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$', got '25:00' "
-        "- at `$.streams[0].schedule[0].start`",
+        "Expected a time of day from 00:00 to 24:00, got '25:00' - at `$.streams[0].schedule[0].start`",
         "Expected a time zone such as `Europe/Berlin`, got `'Atlantis/Poseidonis'` - at `$.streams[0].schedule[1]`",
         "Expected `float` <= 1.0, got 3 - at `$.streams[1].decode.on`",
         "Expected `str`, got `int` - at `$.streams[1].source`",
     ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("device", "Garden Shed", "a name of a-z, 0-9, - and _, at most 64 of them"),
+        ("mqtt", {"prefix": "#"}, "an MQTT topic of A-Z, a-z, 0-9, _, - and /"),
+        ("mqtt", {"discovery": "home assistant"}, "an MQTT topic, or nothing"),
+    ],
+)
+def test_no_pattern_is_shown_to_people(key, value, expected):
+    (problem,) = problems({key: value}, Config)
+    assert problem.startswith(f"Expected {expected}, got ")
 
 
 @pytest.mark.parametrize(

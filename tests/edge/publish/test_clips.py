@@ -244,8 +244,12 @@ def test_sound_that_was_overwritten_is_a_counted_loss(stream):
     one.hear(19)
     one.event("begin", "rain", 1.0)
     one.event("end", "rain", 1.0, 1.5)
+    until(lambda: one.said)  # though no other clip follows
     assert one.close() == []
     assert one.drops == [1]
+    (message,) = one.said
+    assert "1 clips were lost: their sound was overwritten" in message.reason
+    assert message.detail == {"clip": None, "events": [f"e1:rain:{RATE}"], "lost": 1}
 
 
 def test_labels_choose_what_is_kept(stream):
@@ -361,8 +365,9 @@ def test_a_slow_disk_never_holds_the_stream_up_and_drops_are_counted(tmp_path, s
     store.go.set()
     kept = one.close()
     assert (len(kept), len(one.drops)) == (3, 7)
-    lost = [message.detail["lost"] for message in one.said if "lost" in message.detail]
-    assert sum(lost) == 7
+    lost = [message.detail for message in one.said if "lost" in message.detail]
+    assert sum(detail["lost"] for detail in lost) == 7
+    assert len({event for detail in lost for event in detail["events"]}) == 7
 
 
 def test_a_file_waits_for_the_disk_and_loses_nothing(tmp_path, stream):

@@ -120,7 +120,7 @@ def chance():
     return random.Random(20_26)
 
 
-many = pytest.mark.parametrize("count", [60, pytest.param(3000, marks=pytest.mark.long)])
+many = pytest.mark.parametrize("count", [60, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(1200)])])
 
 
 @many
@@ -206,7 +206,7 @@ def test_a_publisher_that_talks_nonsense_to_our_client(chance, count, caplog):
 ZOO = Path(edge.__file__).parent / "zoo" / "esc10-s"
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(3000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [60, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(1200)])])
 def test_cards(tmp_path, monkeypatch, chance, count):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     model = tmp_path / "stranger"

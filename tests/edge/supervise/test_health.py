@@ -6,7 +6,7 @@ import pytest
 from edge.clock import ManualClock
 from edge.status import StreamStatus
 from edge.supervise.backoff import Backoff
-from edge.supervise.health import ClockWatch, Lag, Levels
+from edge.supervise.health import UNSCORED_S, ClockWatch, Lag, Levels, Verdicts
 
 RATE = 1000
 
@@ -66,6 +66,19 @@ def test_lag_is_told_once_when_it_begins_and_once_when_it_is_over():
     lag = Lag(StreamStatus("s"))
     notices = [(s, n.active) for s in (0.1, 4, 6, 8, 4, 2, 0.5, 0.1) for n in lag.push(s)]
     assert notices == [(6, True), (0.5, False)]
+
+
+def test_a_model_that_says_nothing_is_told_and_one_that_speaks_does_not_hide_it():
+    status = StreamStatus("s")
+    verdicts = Verdicts(status, models=2)
+    told = []
+    for second in range(400):
+        verdicts.scored(0)
+        if not 100 <= second < 300:
+            verdicts.scored(1)
+        told += [(second, notice.fault, notice.active) for notice in verdicts.push(1.0)]
+    assert told == [(100 + UNSCORED_S - 1, "scores", True), (300, "scores", False)]
+    assert (verdicts.missing, status.unscored_s) == (False, 1.0)
 
 
 def test_slewing_is_no_step():

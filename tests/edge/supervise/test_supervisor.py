@@ -1,6 +1,8 @@
 """Many streams: shared, supervised, restarted, reloaded. Real models, fake microphones."""
 
 import threading
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ from edge.clock import ManualClock
 from edge.demo import RATE, scene
 from edge.errors import CardError, SourceError, StoppedError
 from edge.inference.model import Model
+from edge.inference.scorer import Scorer
 from edge.pipeline import Pipeline
 from edge.sources.fake import FakeSource, Fault
 from edge.supervise import capture as capture_module
+from edge.supervise import health as health_module
 
 SCENE = scene()[0][: 12 * RATE]  # rain, then clock ticks
 QUIET = (1e-4 * np.random.default_rng(0).standard_normal(4 * RATE)).astype(np.float32)
@@ -174,9 +178,11 @@ def test_a_microphone_that_is_not_there_at_the_start_is_waited_for_by_a_service(
     def source(key, channels, rate):
         return Late(SCENE, RATE, live=False, channel=channels, reconnects=True)
 
+    began = time.time_ns()
     one = rig(config({"name": "s", "source": "mic:x"}), source, patient=True).run()
     assert one.error is None
     assert [e.type for e in one.events if e.label is None] == ["lost", "resumed"]
+    assert began < one.of("s", "lost")[0].onset_utc_ns < time.time_ns()  # though no sample was ever heard
     assert len(one.heard("s")) == 4
 
 
@@ -285,6 +291,28 @@ def test_a_microphone_of_nothing_but_zeros_is_opened_again(rig, config, fast_bac
     one = rig(config({"name": "s", "source": "mic:x"}), source).run()
     assert [e.type for e in one.events if e.type != "health"] == ["lost", "resumed"]
     assert "every sample has been the same" in one.of("s", "lost")[0].reason
+
+
+def test_a_stream_that_hears_and_is_never_judged_says_so_and_starves_the_watchdog(rig, config, monkeypatch):
+    monkeypatch.setattr(health_module, "UNSCORED_S", 5.0)
+    push = Scorer.push
+
+    def mute(self, block):
+        scores = push(self, block)
+        return replace(scores, scores=scores.scores[:0])
+
+    monkeypatch.setattr(Scorer, "push", mute)
+    one = rig(config({"name": "s", "source": "mic:x"}), fake(pace=20.0, repeats=30)).start()
+    one.until(lambda: one.of("s", "health"))
+    assert not one.daemon._supervisor.well
+    monkeypatch.setattr(Scorer, "push", push)
+    one.until(lambda: len(one.of("s", "health")) > 1)
+    assert one.daemon._supervisor.well
+    one.stop()
+    assert [(e.detail["fault"], e.detail["active"]) for e in one.of("s", "health")] == [
+        ("scores", True),
+        ("scores", False),
+    ]
 
 
 def test_a_level_gate_saves_work_and_gives_the_same_events(rig, config, monkeypatch):
