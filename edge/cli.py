@@ -21,6 +21,7 @@ COMMANDS = {
     "config": "edge.commands.config:config",
     "warm": "edge.commands.warm:warm",
     "models": "edge.commands.models:models",
+    "adapt": "edge.commands.adapt:adapt",
     "keys": "edge.commands.keys:keys",
     "schema": "edge.commands.schema:schema",
     "demo": "edge.commands.demo:demo",

@@ -327,8 +327,13 @@ def pack(model: Any) -> bytes:
 
 
 def unpack(data: bytes) -> Any:
-    """Model of bytes."""
-    return schema.ModelT.InitFromPackedBuf(data, 0)
+    """Model of bytes; constants that stand behind the flatbuffer (the quantiser puts those of large models there) too."""
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    for buffer in model.buffers:
+        if buffer.offset > 1:
+            buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    return model
 
 
 def borders(model: Any) -> list[tuple[int, float, int]]:

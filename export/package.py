@@ -198,14 +198,16 @@ class _Steps:
         at, spec = self.graph.timeline, self._front_end.spec
         past = at.past if math.isfinite(at.past) else 10 * spec.rate / spec.hop
         wanted = int(max(FIELDS * (past + at.ahead + at.rate), spec.rate / spec.hop) + 2) * spec.hop + spec.frames.size
+        clips = list(self._clips[:: max(1, len(self._clips) // (RECORDINGS * 3))])
+        there = sum(map(len, clips))
+        if not there:
+            raise ValueError("expected clips to prove the files on, got none")
         long, samples = [], np.empty(0, np.float32)
-        for clip in self._clips[:: max(1, len(self._clips) // (RECORDINGS * 3))]:
+        for clip in clips * -(-wanted // there):  # a small set sounds again and again
             samples = np.concatenate([samples, clip])
             if len(samples) >= wanted:
                 long.append(self._front_end.transform(samples))
                 samples = np.empty(0, np.float32)
-        if not long:
-            raise ValueError(f"expected clips of {wanted / spec.rate:.1f} s in all to prove the files on, got fewer")
         return long[:RECORDINGS]
 
     def _long_scene(self) -> Float32:

@@ -18,7 +18,7 @@ from typing import Any
 from edge.blocks import AudioBlock, Event, EventType, ScoreBlock
 from edge.clock import SECOND, Clock, SampleClock
 from edge.config.streams import Stream as StreamConfig
-from edge.decode.decoder import Decoder
+from edge.decode.decoder import rule_of
 from edge.decode.event import EventMaker
 from edge.errors import SourceError, StoppedError, WheatearError
 from edge.ids import uuid7
@@ -243,8 +243,10 @@ class Stream:
         ]
 
     def _make_meter(self) -> LevelStage:
-        rules = [Decoder(model.labels, self.config.decode.over(model.card.decode)).rules for model in self.models]
-        thresholds = {label: rule.on for some in rules for label, rule in some.items()}
+        thresholds: dict[str, float] = {}
+        for model in self.models:
+            rules = self.config.decode.over(model.card.decode)
+            thresholds |= {name: rule_of(rules, name).on for name in model.labels if name not in rules.ignore}
         clock, rate = self._maker.clock, self._maker.rate
         return LevelStage(self._device, self.name, clock, rate, self.config.calibration_db, thresholds)
 

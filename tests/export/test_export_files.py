@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from export import onnx, quantize, tflite
-from export.flatbuffer import unpack
+from export.flatbuffer import pack, schema, unpack
 from export.step import Step, stream
 from training.layers.conv import Conv
 from training.layers.network import Network
@@ -184,3 +184,16 @@ def test_saturations_are_counted_in_both_kinds_of_files(files, step, frames):
         few, clipped = (quantize.saturations(files[kind, "int8"], heard) for heard in (feeds, loud))
         assert few[0] <= 1e-3 * few[1]  # a rounded zero point shifts the range by half a step
         assert 0.01 * clipped[1] < clipped[0] < clipped[1]
+
+
+def test_constants_behind_the_flatbuffer_are_read():
+    """As the quantiser writes models of more than 256 KiB."""
+    constant = schema.BufferT()
+    constant.offset = constant.size = 1
+    model = schema.ModelT()
+    model.buffers = [schema.BufferT(), constant]
+    constant.offset, constant.size = -(-len(pack(model)) // 16) * 16, 4
+    data = pack(model).ljust(constant.offset, b"\0") + bytes([3, 1, 4, 1])
+    found = unpack(data).buffers[1]
+    assert found.data.tolist() == [3, 1, 4, 1]
+    assert unpack(pack(unpack(data))).buffers[1].data.tolist() == [3, 1, 4, 1]

@@ -35,7 +35,7 @@ class ClipsSettings(Settings):
         Pieces begin at multiples of so many seconds into a recording, as segments beside one another do that take over
         its labels (card B); 0: anywhere.
     repeat
-        Repeat what is shorter than that instead of putting silence behind it (card 26).
+        Repeat what is shorter instead of putting silence behind it (card 26); for recordings without times.
     balance
         ``labels``: every class is drawn as often as any other (class-balanced batches, cards C and 37);
         ``items``: every recording is.
