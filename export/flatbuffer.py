@@ -327,7 +327,7 @@ def pack(model: Any) -> bytes:
 
 
 def unpack(data: bytes) -> Any:
-    """Model of bytes; constants that stand behind the flatbuffer (the quantiser puts those of large models there) too."""
+    """Model of bytes, with the constants that the quantiser puts behind the flatbuffer of a large model."""
     model = schema.ModelT.InitFromPackedBuf(data, 0)
     for buffer in model.buffers:
         if buffer.offset > 1:
