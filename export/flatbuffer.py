@@ -35,6 +35,12 @@ def _leaky() -> Any:
     return options
 
 
+def _softmax() -> Any:
+    options = schema.SoftmaxOptionsT()
+    options.beta = 1.0
+    return options
+
+
 FUNCTIONS: dict[str, tuple[int, int, Any]] = {
     "relu": (Operator.RELU, Options.NONE, None),
     "relu6": (Operator.RELU6, Options.NONE, None),
@@ -45,6 +51,7 @@ FUNCTIONS: dict[str, tuple[int, int, Any]] = {
     "sigmoid": (Operator.LOGISTIC, Options.NONE, None),
     "tanh": (Operator.TANH, Options.NONE, None),
     "exp": (Operator.EXP, Options.ExpOptions, schema.ExpOptionsT),
+    "softmax": (Operator.SOFTMAX, Options.SoftmaxOptions, _softmax),  # over the channels
     "sqrt": (Operator.SQRT, Options.NONE, None),
 }
 
@@ -124,10 +131,10 @@ class Writer:
         activation: str = "none",
     ) -> int:
         """Unpadded convolution; `weight` as PyTorch has it, [out, in / groups, time, frequency]; see `FUSED`."""
-        _, time, bands, channels = self.shape(x)
+        batch, time, bands, channels = self.shape(x)
         out, _, *kernel = weight.shape
         sizes = zip((time, bands), kernel, dilation, stride, strict=True)
-        shape = [1, *((n - (k - 1) * d - 1) // s + 1 for n, k, d, s in sizes), out]
+        shape = [batch, *((n - (k - 1) * d - 1) // s + 1 for n, k, d, s in sizes), out]
         depthwise = groups == channels and groups > 1
         options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
         options.strideH, options.strideW = stride
@@ -161,9 +168,9 @@ class Writer:
         options.filterHeight, options.filterWidth = kernel
         options.strideH, options.strideW = stride
         options.padding = schema.Padding.VALID
-        _, time, bands, channels = self.shape(x)
+        batch, time, bands, channels = self.shape(x)
         sizes = zip((time, bands), kernel, stride, strict=True)
-        shape = [1, *((n - k) // s + 1 for n, k, s in sizes), channels]
+        shape = [batch, *((n - k) // s + 1 for n, k, s in sizes), channels]
         code = Operator.MAX_POOL_2D if largest else Operator.AVERAGE_POOL_2D
         return self._operator(code, [x], shape, Options.Pool2DOptions, options)
 
@@ -228,7 +235,7 @@ class Writer:
         return self._operator(Operator.SELECT_V2, [condition, a, b], self.shape(a), Options.SelectV2Options, options)
 
     def function(self, name: str, x: int, output: str = "") -> int:
-        """An elementwise function, see `FUNCTIONS`."""
+        """A function that keeps the shape, see `FUNCTIONS`."""
         code, kind, options = FUNCTIONS[name]
         return self._operator(code, [x], self.shape(x), kind, options and options(), output)
 

@@ -10,6 +10,7 @@ from ai_edge_litert.interpreter import Interpreter
 from export.flatbuffer import Writer
 from export.step import CLOCK, Graph, Step, StepFunction, Tensors
 from export.translate import Translator
+from export.translate_detectors import OF_THEIR_OWN as OF_THEIR_OWN  # registers them
 from export.translate_heads import head
 
 

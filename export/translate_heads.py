@@ -9,7 +9,10 @@ import numpy as np
 
 from export.flatbuffer import Writer
 from export.translate import Translator, array, dense
+from training.layers.global_max import GlobalMaxHead
+from training.layers.global_mean import GlobalMeanHead
 from training.layers.heads import (
+    LIGHTEST,
     LIMIT,
     LOWEST,
     TINY,
@@ -23,11 +26,15 @@ from training.layers.heads import (
     MeanMaxHead,
     MultiLevelAttentionHead,
     PoolingHead,
+    Weight,
     WeightedHead,
 )
 from training.layers.mean_std import LEAST, AttentiveMeanStdHead, MeanStdHead
 
 Terms = Callable[[Writer, Any, int], tuple[int, int]]
+HeadTranslation = Callable[[Translator, Any, int], tuple[int, int]]
+OF_THEIR_OWN: dict[type[Head], HeadTranslation] = {}
+"""Heads that share nothing with those of this file: see `export.translate_detectors`."""
 
 
 def head(t: Translator, layer: Head, x: int) -> tuple[int, int | None]:
@@ -40,17 +47,19 @@ def head(t: Translator, layer: Head, x: int) -> tuple[int, int | None]:
     """
     if type(layer) is Head:
         return t.writer.sigmoid(dense(t.writer, layer.classify, x)), None
+    if type(layer) in OF_THEIR_OWN:
+        return OF_THEIR_OWN[type(layer)](t, layer, x)
     if not isinstance(layer, PoolingHead) or (isinstance(layer, WeightedHead) and type(layer) not in TERMS):
         raise TypeError(f"layer `{layer.path}`: no TFLite translation for {type(layer).__name__}")
     ring = _ring(t.writer, layer, x)
-    seen = _seen(t, layer, ring)
+    seen = seen_by(t, layer, ring)
     if isinstance(layer, MeanStdHead):
         return t.writer.sigmoid(dense(t.writer, layer.frame, x)), _finish(t.writer, layer, _mean_std(t, layer, seen))
     own, pooled = _own(t, layer, ring), _pooled(t, layer, seen)
     return _finish(t.writer, layer, own), _finish(t.writer, layer, pooled)
 
 
-def _seen(t: Translator, layer: PoolingHead, ring: int) -> int:
+def seen_by(t: Translator, layer: PoolingHead, ring: int) -> int:
     """The ring before the new frames; of a whole window, what its last frame pools."""
     if not t.streaming:
         count, missing = t.writer.shape(ring)[1], max(0, layer.window - t.writer.shape(ring)[1])
@@ -69,9 +78,9 @@ def _ring(w: Writer, layer: PoolingHead, x: int) -> int:
         weight = _attention(w, layer.attend, x)
         weighted = w.multiply(x, weight)
         return w.concatenate([weighted, w.multiply(weighted, x), weight], axis=3)
-    if isinstance(layer, MeanMaxHead | MeanStdHead):
+    if isinstance(layer, MeanMaxHead | MeanStdHead | GlobalMeanHead):
         ones = w.constant(np.ones((*w.shape(x)[:3], 1), np.float32))
-        return w.concatenate([x, ones] if isinstance(layer, MeanMaxHead) else [x, w.multiply(x, x), ones], axis=3)
+        return w.concatenate([x, w.multiply(x, x), ones] if isinstance(layer, MeanStdHead) else [x, ones], axis=3)
     weights, values = TERMS[type(layer)](w, layer, x)
     return w.concatenate([weights, w.multiply(weights, values)], axis=3)
 
@@ -81,6 +90,8 @@ def _own(t: Translator, layer: PoolingHead, ring: int) -> int:
         return ring
     if isinstance(layer, MeanMaxHead):
         return t.writer.multiply(t.channels(ring, 0, layer.classes_in), t.writer.scalar(2.0))
+    if isinstance(layer, GlobalMeanHead):
+        return t.channels(ring, 0, layer.embedding)
     return _quotient(t, ring, t.writer.shape(ring)[3] // 2)
 
 
@@ -88,14 +99,22 @@ def _pooled(t: Translator, layer: PoolingHead, seen: int) -> int:
     w, size = t.writer, (layer.window, 1)
     if isinstance(layer, MaxHead):
         return w.pool(seen, size, (1, 1), largest=True)
+    if isinstance(layer, GlobalMaxHead):
+        return _largest(t, layer, seen)
     mean = w.pool(seen, size, (1, 1), largest=False)
-    if not isinstance(layer, MeanMaxHead):
+    if not isinstance(layer, MeanMaxHead | GlobalMeanHead):
         return _quotient(t, mean, w.shape(seen)[3] // 2)
-    count = layer.classes_in
+    count = w.shape(seen)[3] - 1
     heard = w.larger(t.channels(mean, count, 1), w.scalar(TINY))
+    mean = w.divide(t.channels(mean, 0, count), heard)
+    return mean if isinstance(layer, GlobalMeanHead) else w.add(mean, _largest(t, layer, seen))
+
+
+def _largest(t: Translator, layer: PoolingHead, seen: int) -> int:
+    """Maximum over what was heard, of a ring that ends with ones."""
+    w, count = t.writer, t.writer.shape(seen)[3] - 1
     low = w.multiply(w.subtract(w.scalar(1.0), t.channels(seen, count, 1)), w.scalar(LOWEST))
-    largest = w.pool(w.add(t.channels(seen, 0, count), low), size, (1, 1), largest=True)
-    return w.add(w.divide(t.channels(mean, 0, count), heard), largest)
+    return w.pool(w.add(t.channels(seen, 0, count), low), (layer.window, 1), (1, 1), largest=True)
 
 
 def _mean_std(t: Translator, layer: MeanStdHead, seen: int) -> int:
@@ -108,7 +127,7 @@ def _mean_std(t: Translator, layer: MeanStdHead, seen: int) -> int:
 
 
 def _finish(w: Writer, layer: PoolingHead, x: int) -> int:
-    if isinstance(layer, MeanMaxHead | MeanStdHead | FeatureAttentionHead | MultiLevelAttentionHead):
+    if isinstance(layer, MeanMaxHead | MeanStdHead | FeatureAttentionHead | MultiLevelAttentionHead | GlobalMeanHead):
         return _probabilities(w, layer, x)
     return x
 
@@ -122,9 +141,11 @@ def _probabilities(w: Writer, layer: Head, x: int) -> int:
     return w.sigmoid(dense(w, layer.classify, x))
 
 
-def _attention(w: Writer, layer: Any, x: int) -> int:
-    logits = w.larger(w.smaller(dense(w, layer, x), w.scalar(LIMIT)), w.scalar(-LIMIT))
-    return w.function("exp", logits)
+def _attention(w: Writer, layer: Any, x: int, weight: Weight = "time") -> int:
+    logits = dense(w, layer, x)
+    if weight == "time":
+        return w.function("exp", w.larger(w.smaller(logits, w.scalar(LIMIT)), w.scalar(-LIMIT)))
+    return w.larger(w.function("softmax" if weight == "classes" else "sigmoid", logits), w.scalar(LIGHTEST))
 
 
 def _mean(w: Writer, layer: MeanHead, x: int) -> tuple[int, int]:
@@ -143,7 +164,7 @@ def _exponential(w: Writer, layer: ExponentialSoftmaxHead, x: int) -> tuple[int,
 
 
 def _attended(w: Writer, layer: AttentionHead, x: int) -> tuple[int, int]:
-    return _attention(w, layer.attend, x), _probabilities(w, layer, x)
+    return _attention(w, layer.attend, x, layer.weight), _probabilities(w, layer, x)
 
 
 def _features(w: Writer, layer: FeatureAttentionHead, x: int) -> tuple[int, int]:

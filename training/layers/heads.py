@@ -15,7 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,14 +25,21 @@ from training.layers.streaming import Clock, State, StreamLayer, Timeline, valid
 
 LIMIT = 10.0  # attention logits are clamped to ±LIMIT, so that their exponentials can be summed (Kong et al. 2020)
 LOWEST = -1e30  # what no embedding is below
+LIGHTEST = 1e-7  # weight of a frame that a softmax or sigmoid leaves out, so that not all of a window are zero
 TINY = 1e-20  # a weight that moves no mean, and keeps 0 / 0 from being asked
+
+Weight = Literal["time", "classes", "sigmoid"]
 
 
 class Scores(NamedTuple):
-    """Probabilities ``[B, T, C]`` of frames, and of the windows that end with them where the head pools."""
+    """Probabilities ``[B, T, C]`` of frames, and of the windows that end with them where the head pools.
+
+    A head of boundaries gives its symbols ``[B, T, 2C + 1]`` as well, for their loss; no file has them.
+    """
 
     frame: Tensor
     clip: Tensor | None = None
+    symbols: Tensor | None = None
 
 
 class Head(StreamLayer):
@@ -87,8 +94,11 @@ class PoolingHead(Head, ABC):
         self.window = window
 
     def forward(self, x: Tensor) -> Scores:
-        """Whole clip: all windows, those at the beginning shorter."""
+        """Whole clip: all windows, those at the beginning shorter; in training the last window alone."""
         ring = self.ring(x)
+        if self.training:
+            last = ring[:, :, -self.window :]
+            return self._scores(ring, functional.pad(last, (0, 0, self.window - last.shape[2], 0)))
         return self._scores(ring, functional.pad(ring, (0, 0, self.window - 1, 0)))
 
     def plan(self, timeline: Timeline) -> Timeline:
@@ -193,15 +203,16 @@ class ExponentialSoftmaxHead(WeightedHead):
 
 
 class AttentionHead(WeightedHead):
-    """Frames weigh by the softmax over time of a second dense layer, per class (Kong et al. 2018)."""
+    """Frames weigh by a second dense layer, per class (Kong et al. 2018); see `attention` for `weight`."""
 
-    def __init__(self, classify: nn.Linear, window: int) -> None:
+    def __init__(self, classify: nn.Linear, window: int, weight: Weight = "time") -> None:
         super().__init__(classify, window)
         self.attend = nn.Linear(classify.in_features, classify.out_features)
+        self.weight = weight
 
     def terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Unnormalised softmax and probabilities."""
-        return attention(self.attend, x), torch.sigmoid(dense(self.classify, x))
+        """Weights that are not yet normalised, and probabilities."""
+        return attention(self.attend, x, self.weight), torch.sigmoid(dense(self.classify, x))
 
 
 class FeatureAttentionHead(WeightedHead):
@@ -336,9 +347,16 @@ def dense(layer: nn.Linear, x: Tensor) -> Tensor:
     return layer(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def attention(layer: nn.Linear, x: Tensor) -> Tensor:
-    """Numerators of a softmax over time."""
-    return torch.exp(dense(layer, x).clamp(-LIMIT, LIMIT))
+def attention(layer: nn.Linear, x: Tensor, weight: Weight = "time") -> Tensor:
+    """What frames weigh before their weights are divided by the sum over time.
+
+    ``time``: numerators of a softmax over time (card C). ``classes``: a softmax over the classes (cards 16, 37).
+    ``sigmoid``: each by itself (Kong et al. 2018).
+    """
+    y = dense(layer, x)
+    if weight == "time":
+        return torch.exp(y.clamp(-LIMIT, LIMIT))
+    return (torch.softmax(y, 1) if weight == "classes" else torch.sigmoid(y)).clamp_min(LIGHTEST)
 
 
 def rows(y: Tensor) -> Tensor:

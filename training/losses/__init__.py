@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.losses import exclusive, frame_clip
+from training.losses import boundary_ctc, exclusive, frame_clip, multiple_instance
 from training.losses.registry import LOSSES, Loss
 
-__all__ = ["LOSSES", "Loss", "exclusive", "frame_clip"]
+__all__ = ["LOSSES", "Loss", "boundary_ctc", "exclusive", "frame_clip", "multiple_instance"]

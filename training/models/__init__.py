@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from training.models import dscnn, wheatear
+from training.models import crnn, cross_task, dscnn, gated_crnn, inception_crnn, rcnn, two_rate, wheatear, when
 from training.models.registry import MODELS, Shape
 
-__all__ = ["MODELS", "Shape", "dscnn", "wheatear"]
+__all__ = [
+    "MODELS",
+    "Shape",
+    "crnn",
+    "cross_task",
+    "dscnn",
+    "gated_crnn",
+    "inception_crnn",
+    "rcnn",
+    "two_rate",
+    "wheatear",
+    "when",
+]
