@@ -8,6 +8,7 @@ from torch import Tensor
 
 NO_MORE, UNKNOWN = -1, -2
 
+
 class Batch(NamedTuple):
     """Features and what is known of them; targets are 0 … 1, and -1 where nothing is taught.
 

@@ -21,6 +21,7 @@ from training.layers.activation import Activation
 from training.layers.conv import Conv
 from training.layers.examples import NETWORKS, build
 from training.layers.excite import SqueezeExcite
+from training.layers.global_mean import GlobalMeanHead
 from training.layers.heads import AttentionHead, Head, MeanMaxHead
 from training.layers.mean_std import MeanStdHead
 from training.layers.network import Network
@@ -64,7 +65,7 @@ def continues_from_anything(step, run, pos):
     """A random state chained through three steps stays equal to the network's."""
     rng = np.random.default_rng(3)
     state = {name: np.abs(rng.standard_normal(v.shape)).astype(np.float32) for name, v in step.zeros().items()}
-    if isinstance(step.head, MeanMaxHead | MeanStdHead):
+    if isinstance(step.head, MeanMaxHead | MeanStdHead | GlobalMeanHead):
         state["past.head"][..., -1] = 1  # its ring knows heard from unheard, and nothing between
     other = dict(state)
     for i in range(3):

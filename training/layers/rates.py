@@ -1,8 +1,8 @@
 """Two frame rates in one network, and a whole clip cut into pieces.
 
-    frames       0  1  2  3  4 | 5  6  7  8  9
-    Decimate 5   0             | 5                 the first of every five
-    Repeat 5     0  0  0  0  0 | 5  5  5  5  5     frame t has what was computed at ⌊t / 5⌋
+frames       0  1  2  3  4 | 5  6  7  8  9
+Decimate 5   0             | 5                 the first of every five
+Repeat 5     0  0  0  0  0 | 5  5  5  5  5     frame t has what was computed at ⌊t / 5⌋
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ def ctc(settings: Settings, classes: int) -> Loss:  # noqa: ARG001 - the role's 
 
     def loss(scores: Scores, batch: Batch) -> Tensor:
         if scores.symbols is None:
-            raise ValueError("loss ctc: expected a head that gives boundary symbols (`pooling = \"boundaries\"`), got none")
+            raise ValueError(
+                'loss ctc: expected a head that gives boundary symbols (`pooling = "boundaries"`), got none'
+            )
         if batch.order is None:
             raise ValueError(
                 "loss ctc: expected recordings whose order of boundaries is known, in examples as long as they are, got none"

@@ -49,7 +49,9 @@ def multiple_instance(settings: MultipleInstanceSettings, classes: int) -> Loss:
 
     def loss(scores: Scores, batch: Batch) -> Tensor:
         labels = clip_targets(batch)
-        values = [bce(*term(kind, scores.frame, labels, settings.fraction), settings.smoothing) for kind in settings.terms]
+        values = [
+            bce(*term(kind, scores.frame, labels, settings.fraction), settings.smoothing) for kind in settings.terms
+        ]
         return torch.stack(values).mean()
 
     return loss

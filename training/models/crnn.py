@@ -83,7 +83,9 @@ def crnn(settings: CRNNSettings, shape: Shape) -> Network:
     s = settings
     layers, size = front(s, shape.bands)
     body = Sequential(*layers, GRU(size, s.hidden, both(s.direction)))
-    return Network(body, pooling_head(s.pooling, s.hidden * ways(s.direction), shape.classes, frames(s, shape)), shape.bands)
+    return Network(
+        body, pooling_head(s.pooling, s.hidden * ways(s.direction), shape.classes, frames(s, shape)), shape.bands
+    )
 
 
 @MODELS.register("weighted-gru", WeightedGRUSettings)

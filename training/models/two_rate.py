@@ -49,7 +49,8 @@ def two_rate(settings: TwoRateSettings, shape: Shape) -> Network:
     s = settings
     fine, coarse = (gated(s, shape.bands) for _ in range(2))
     body = Branch(
-        Pieces(s.ratio, fine) if both(s.direction) else fine, Sequential(Decimate((s.ratio, 1)), coarse, Repeat(s.ratio))
+        Pieces(s.ratio, fine) if both(s.direction) else fine,
+        Sequential(Decimate((s.ratio, 1)), coarse, Repeat(s.ratio)),
     )
     size = 2 * s.hidden * ways(s.direction)
     return Network(body, pooling_head(s.pooling, size, shape.classes, int(s.window * shape.frame_rate)), shape.bands)
