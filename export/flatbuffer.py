@@ -131,10 +131,10 @@ class Writer:
         activation: str = "none",
     ) -> int:
         """Unpadded convolution; `weight` as PyTorch has it, [out, in / groups, time, frequency]; see `FUSED`."""
-        _, time, bands, channels = self.shape(x)
+        batch, time, bands, channels = self.shape(x)
         out, _, *kernel = weight.shape
         sizes = zip((time, bands), kernel, dilation, stride, strict=True)
-        shape = [1, *((n - (k - 1) * d - 1) // s + 1 for n, k, d, s in sizes), out]
+        shape = [batch, *((n - (k - 1) * d - 1) // s + 1 for n, k, d, s in sizes), out]
         depthwise = groups == channels and groups > 1
         options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
         options.strideH, options.strideW = stride
@@ -168,9 +168,9 @@ class Writer:
         options.filterHeight, options.filterWidth = kernel
         options.strideH, options.strideW = stride
         options.padding = schema.Padding.VALID
-        _, time, bands, channels = self.shape(x)
+        batch, time, bands, channels = self.shape(x)
         sizes = zip((time, bands), kernel, stride, strict=True)
-        shape = [1, *((n - k) // s + 1 for n, k, s in sizes), channels]
+        shape = [batch, *((n - k) // s + 1 for n, k, s in sizes), channels]
         code = Operator.MAX_POOL_2D if largest else Operator.AVERAGE_POOL_2D
         return self._operator(code, [x], shape, Options.Pool2DOptions, options)
 

@@ -123,7 +123,7 @@ class Step(Graph):
         embedding, after = self.body.step(features.unsqueeze(1), state, clock)
         scores, pooled = self.head.step(embedding, state, clock)
         after |= pooled
-        shown = scores if self.pools else scores[:1]
+        shown = scores[:2] if self.pools else scores[:1]
         return *shown, rows(self.head.vector(embedding)), *(after[name] for name in self.shapes)
 
 

@@ -10,17 +10,20 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from export.flatbuffer import FUSED, Writer
-from training.layers.activation import GLU, Activation
+from training.layers.activation import GLU, Activation, Product
 from training.layers.conv import Conv, TransposedConv
 from training.layers.dropout import Dropout
 from training.layers.excite import SqueezeExcite
 from training.layers.norm import BatchNorm, affine
 from training.layers.patches import Patches
 from training.layers.pooling import Decimate, MaxPool, Pool
+from training.layers.rates import Pieces, Repeat
 from training.layers.recurrent import GRU, LSTM, Recurrent
 from training.layers.reshape import BandsToChannels, ChannelsToBands, FramesToChannels
 from training.layers.segments import GlobalMean, Segments, WholeMaxPool
+from training.layers.sru import SRU
 from training.layers.streaming import Branch, Delay, Identity, Residual, Sequential, StreamLayer, Timeline, edges
+from training.layers.weighted_gru import WeightedGRU
 from training.layers.windowed import Windowed
 
 Translation = Callable[["Translator", Any, int], int]
@@ -81,17 +84,22 @@ class Translator:
 
     def cut(self, x: int, first: int, count: int) -> int:
         """Frames ``first … first + count − 1``."""
-        _, frames, bands, channels = self.writer.shape(x)
+        batch, frames, bands, channels = self.writer.shape(x)
         if (first, count) == (0, frames):
             return x
-        return self.writer.slice(x, [0, first, 0, 0], [1, count, bands, channels])
+        return self.writer.slice(x, [0, first, 0, 0], [batch, count, bands, channels])
 
     def channels(self, x: int, first: int, count: int) -> int:
         """Channels ``first … first + count − 1``."""
-        _, frames, bands, channels = self.writer.shape(x)
+        batch, frames, bands, channels = self.writer.shape(x)
         if (first, count) == (0, channels):
             return x
-        return self.writer.slice(x, [0, 0, 0, first], [1, frames, bands, count])
+        return self.writer.slice(x, [0, 0, 0, first], [batch, frames, bands, count])
+
+    def turned(self, x: int) -> int:
+        """Frames from the last to the first."""
+        frames = self.writer.shape(x)[1]
+        return self.writer.concatenate([self.cut(x, t, 1) for t in reversed(range(frames))], axis=1)
 
     def masked(self, x: int, timeline: Timeline, first: int, begin: bool, end: bool, padding: float = 0.0) -> int:
         """Frames that no clip has, replaced by the padding; see `training.layers.streaming.valid`."""
@@ -192,8 +200,8 @@ def windowed(t: Translator, layer: Windowed, x: int) -> int:
 def _convolution(t: Translator, layer: Conv, x: int) -> int:
     w, conv = t.writer, layer.conv
     x = windowed(t, layer, x)
-    if layer.pad:
-        x = w.pad(x, [(0, 0), (0, 0), (layer.pad, layer.pad), (0, 0)])
+    if layer.pad or layer.top:
+        x = w.pad(x, [(0, 0), (0, 0), (layer.pad, layer.pad + layer.top), (0, 0)])
     bias = np.zeros(conv.out_channels, np.float32) if conv.bias is None else array(conv.bias)
     fused = layer.activation if layer.activation in FUSED else "none"
     y = w.convolve(x, array(conv.weight), bias, conv.stride, conv.dilation, conv.groups, fused)
@@ -256,10 +264,11 @@ def activate(w: Writer, name: str, x: int) -> int:
     return w.multiply(x, w.sigmoid(x)) if name == "silu" else w.function(name, x)
 
 
-@translates(GLU)
-def _glu(t: Translator, layer: GLU, x: int) -> int:  # noqa: ARG001 - every translation takes these
+@translates(GLU, Product)
+def _glu(t: Translator, layer: GLU, x: int) -> int:
     half = t.writer.shape(x)[3] // 2
-    return t.writer.multiply(t.channels(x, 0, half), t.writer.sigmoid(t.channels(x, half, half)))
+    first, second = t.channels(x, 0, half), t.channels(x, half, half)
+    return t.writer.multiply(first, second if isinstance(layer, Product) else t.writer.sigmoid(second))
 
 
 @translates(SqueezeExcite)
@@ -273,8 +282,8 @@ def _excite(t: Translator, layer: SqueezeExcite, x: int) -> int:
 
 @translates(BandsToChannels)
 def _to_channels(t: Translator, layer: BandsToChannels, x: int) -> int:  # noqa: ARG001 - every translation takes these
-    _, frames, bands, channels = t.writer.shape(x)
-    return t.writer.reshape(x, [1, frames, 1, bands * channels])
+    batch, frames, bands, channels = t.writer.shape(x)
+    return t.writer.reshape(x, [batch, frames, 1, bands * channels])
 
 
 @translates(ChannelsToBands)
@@ -313,28 +322,62 @@ def _frames_to_channels(t: Translator, layer: FramesToChannels, x: int) -> int:
     return t.writer.reshape(x, [1, frames // count, 1, count * channels])
 
 
-@translates(GRU, LSTM)
+@translates(Repeat)
+def _repeat(t: Translator, layer: Repeat, x: int) -> int:
+    w = t.writer
+    batch, frames, bands, channels = w.shape(x)
+    apart = w.reshape(x, [batch * frames, 1, bands, channels])
+    return w.reshape(w.concatenate([apart] * layer.times, axis=1), [batch, frames * layer.times, bands, channels])
+
+
+@translates(Pieces)
+def _pieces(t: Translator, layer: Pieces, x: int) -> int:
+    w = t.writer
+    _, frames, bands, channels = w.shape(x)
+    length = frames // layer.count
+    cut = w.reshape(t.cut(x, 0, length * layer.count), [layer.count, length, bands, channels])
+    y = t.layer(layer.body, cut)
+    _, length, bands, channels = w.shape(y)
+    return w.reshape(y, [1, length * layer.count, bands, channels])
+
+
+@translates(GRU, LSTM, WeightedGRU)
 def _recurrent(t: Translator, layer: Recurrent, x: int) -> int:
+    forward = _one_way(t, layer, x, "")
+    if not layer.core.bidirectional:
+        return t.writer.concatenate(forward, axis=3) if len(forward) > 1 else forward[0]
+    backward = [t.turned(y) for y in _one_way(t, layer, t.turned(x), "_reverse")]
+    return t.writer.concatenate([y for both in zip(forward, backward, strict=True) for y in both], axis=3)
+
+
+def _one_way(t: Translator, layer: Recurrent, x: int, suffix: str) -> list[int]:
+    """Outputs ``[1, T, 1, hidden]`` of one direction; of a weighted unit both, as trained and weighted."""
     w, core = t.writer, layer.core
-    if core.bidirectional:
-        raise TypeError(f"layer `{layer.path}`: no TFLite translation for a bidirectional {type(layer).__name__}")
-    hidden, count = core.hidden_size, w.shape(x)[1]
-    names = [f"{layer.path}.{name}" for name in layer.states]
-    empty = w.constant(np.zeros((1, 1, 1, hidden), np.float32))
-    inner = [t.past[name] if t.streaming else empty for name in names]
-    frames = w.dense(x, array(core.weight_ih_l0), array(core.bias_ih_l0))
-    cell = _gru if isinstance(layer, GRU) else _lstm
+    batch, count, _, _ = w.shape(x)
+    inputs, hidden, bias_i, bias_h = (
+        array(getattr(core, f"{name}_l0{suffix}")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    frames, empty = w.dense(x, inputs, bias_i), w.constant(np.zeros((batch, 1, 1, core.hidden_size), np.float32))
+    if isinstance(layer, WeightedGRU):
+        runs = [(["h"], hidden), (["weighted"], np.float32(layer.weight) * hidden)]
+    else:
+        runs = [(list(layer.states), hidden)]
     outputs = []
-    for i in range(count):
-        if t.streaming and layer.clocked:
-            heard = t.behind_first(layer.timeline, i)
-            inner = [w.select(heard, value, w.scalar(0.0)) for value in inner]
-        gates = w.dense(inner[0], array(core.weight_hh_l0), array(core.bias_hh_l0))
-        inner = cell(t, t.cut(frames, i, 1), gates, inner, hidden)
-        outputs.append(inner[0])
-    if t.streaming:
-        t.after |= {name: w.copy(value, f"next.{name}") for name, value in zip(names, inner, strict=True)}
-    return w.concatenate(outputs, axis=1) if count > 1 else outputs[0]
+    for states, matrix in runs:
+        names = [f"{layer.path}.{name}" for name in states]
+        inner, heard = [t.past[name] if t.streaming else empty for name in names], []
+        for i in range(count):
+            if t.streaming and layer.clocked:
+                known = t.behind_first(layer.timeline, i)
+                inner = [w.select(known, value, w.scalar(0.0)) for value in inner]
+            gates = w.dense(inner[0], matrix, bias_h)
+            cell = _lstm if isinstance(layer, LSTM) else _gru
+            inner = cell(t, t.cut(frames, i, 1), gates, inner, core.hidden_size)
+            heard.append(inner[0])
+        if t.streaming:
+            t.after |= {name: w.copy(value, f"next.{name}") for name, value in zip(names, inner, strict=True)}
+        outputs.append(w.concatenate(heard, axis=1) if count > 1 else heard[0])
+    return outputs
 
 
 def _gru(t: Translator, frame: int, gates: int, inner: list[int], hidden: int) -> list[int]:
@@ -350,3 +393,36 @@ def _lstm(t: Translator, frame: int, gates: int, inner: list[int], hidden: int) 
     i, f, g, o = (t.channels(total, k * hidden, hidden) for k in range(4))
     c = w.add(w.multiply(w.sigmoid(f), inner[1]), w.multiply(w.sigmoid(i), w.function("tanh", g)))
     return [w.multiply(w.sigmoid(o), w.function("tanh", c)), c]
+
+
+@translates(SRU)
+def _sru(t: Translator, layer: SRU, x: int) -> int:
+    w, width = t.writer, layer.width
+    weights, bias = array(layer.project.weight), array(layer.bias)
+    biases = np.zeros(len(weights), np.float32)
+    biases[width : 3 * width] = bias.ravel()
+    parts = w.dense(x, weights, biases)
+    forget, reset = (w.sigmoid(t.channels(parts, k * width, width)) for k in (1, 2))
+    enter = w.multiply(w.subtract(w.scalar(1.0), forget), t.channels(parts, 0, width))
+    through = t.channels(parts, 3 * width, width) if layer.size != width else x
+    cells = []
+    for k in range(2 if layer.bidirectional else 1):
+        f, u = (t.channels(y, k * layer.hidden, layer.hidden) for y in (forget, enter))
+        cells.append(t.turned(_scan(t, layer, t.turned(f), t.turned(u))) if k else _scan(t, layer, f, u))
+    inner = w.concatenate(cells, axis=3) if len(cells) > 1 else cells[0]
+    shown, passed = w.multiply(reset, w.function("tanh", inner)), w.subtract(w.scalar(1.0), reset)
+    return w.add(shown, w.multiply(passed, through))
+
+
+def _scan(t: Translator, layer: SRU, forget: int, enter: int) -> int:
+    w, cells = t.writer, []
+    batch, count, _, _ = w.shape(enter)
+    inner = t.past[layer.path] if t.streaming else w.constant(np.zeros((batch, 1, 1, layer.hidden), np.float32))
+    for i in range(count):
+        if t.streaming and layer.clocked:
+            inner = w.select(t.behind_first(layer.timeline, i), inner, w.scalar(0.0))
+        inner = w.add(w.multiply(t.cut(forget, i, 1), inner), t.cut(enter, i, 1))
+        cells.append(inner)
+    if t.streaming:
+        t.after[layer.path] = w.copy(inner, f"next.{layer.path}")
+    return w.concatenate(cells, axis=1) if count > 1 else cells[0]

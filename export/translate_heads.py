@@ -10,6 +10,8 @@ import numpy as np
 from export.flatbuffer import Writer
 from export.translate import Translator, array, dense
 from export.translate_micro import micro
+from training.layers.deep import DeepMeanHead
+from training.layers.global_max import GlobalMaxHead
 from training.layers.global_mean import GlobalMeanHead
 from training.layers.heads import (
     LIGHTEST,
@@ -34,6 +36,9 @@ from training.layers.multilevel import MultiLevelAttentionHead
 from training.layers.norm import affine
 
 Terms = Callable[[Writer, Any, int], tuple[int, int]]
+HeadTranslation = Callable[[Translator, Any, int], tuple[int, int]]
+OF_THEIR_OWN: dict[type[Head], HeadTranslation] = {}
+"""Heads that share nothing with those of this file: see `export.translate_detectors`."""
 
 
 def head(t: Translator, layer: Head, x: int) -> tuple[int, int | None]:
@@ -47,18 +52,22 @@ def head(t: Translator, layer: Head, x: int) -> tuple[int, int | None]:
     if type(layer) is Head:
         return t.writer.sigmoid(dense(t.writer, layer.classify, x)), None
     if isinstance(layer, MicroHead):
-        return micro(t, layer, x, _seen)
+        return micro(t, layer, x, seen_by)
+    if type(layer) in OF_THEIR_OWN:
+        return OF_THEIR_OWN[type(layer)](t, layer, x)
+    if isinstance(layer, DeepMeanHead):
+        x = t.layer(layer.hidden, x)
     if not isinstance(layer, PoolingHead) or (isinstance(layer, WeightedHead) and type(layer) not in TERMS):
         raise TypeError(f"layer `{layer.path}`: no TFLite translation for {type(layer).__name__}")
     ring = _ring(t.writer, layer, x)
-    seen = _seen(t, layer, ring)
+    seen = seen_by(t, layer, ring)
     if isinstance(layer, MeanStdHead):
         return t.writer.sigmoid(dense(t.writer, layer.frame, x)), _finish(t.writer, layer, _mean_std(t, layer, seen))
     own, pooled = _own(t, layer, ring), _pooled(t, layer, seen)
     return _finish(t.writer, layer, own), _finish(t.writer, layer, pooled)
 
 
-def _seen(t: Translator, layer: PoolingHead, ring: int) -> int:
+def seen_by(t: Translator, layer: PoolingHead, ring: int) -> int:
     """The ring before the new frames; of a whole window, what its last frame pools."""
     if not t.streaming:
         count, missing = t.writer.shape(ring)[1], max(0, layer.window - t.writer.shape(ring)[1])
@@ -98,16 +107,22 @@ def _pooled(t: Translator, layer: PoolingHead, seen: int) -> int:
     w, size = t.writer, (layer.window, 1)
     if isinstance(layer, MaxHead):
         return w.pool(seen, size, (1, 1), largest=True)
+    if isinstance(layer, GlobalMaxHead):
+        return _largest(t, layer, seen)
     mean = w.pool(seen, size, (1, 1), largest=False)
     if not isinstance(layer, MeanMaxHead | GlobalMeanHead):
         return _quotient(t, mean, w.shape(seen)[3] // 2)
     count = w.shape(seen)[3] - 1
     heard = w.larger(t.channels(mean, count, 1), w.scalar(TINY))
-    if isinstance(layer, GlobalMeanHead):
-        return w.divide(t.channels(mean, 0, count), heard)
+    mean = w.divide(t.channels(mean, 0, count), heard)
+    return mean if isinstance(layer, GlobalMeanHead) else w.add(mean, _largest(t, layer, seen))
+
+
+def _largest(t: Translator, layer: PoolingHead, seen: int) -> int:
+    """Maximum over what was heard, of a ring that ends with ones."""
+    w, count = t.writer, t.writer.shape(seen)[3] - 1
     low = w.multiply(w.subtract(w.scalar(1.0), t.channels(seen, count, 1)), w.scalar(LOWEST))
-    largest = w.pool(w.add(t.channels(seen, 0, count), low), size, (1, 1), largest=True)
-    return w.add(w.divide(t.channels(mean, 0, count), heard), largest)
+    return w.pool(w.add(t.channels(seen, 0, count), low), (layer.window, 1), (1, 1), largest=True)
 
 
 def _mean_std(t: Translator, layer: MeanStdHead, seen: int) -> int:
@@ -187,6 +202,7 @@ def _squashed(w: Writer, layer: MultiLevelAttentionHead, logits: int) -> int:
 
 TERMS: dict[type[PoolingHead], Terms] = {
     MeanHead: _mean,
+    DeepMeanHead: _mean,
     LinearSoftmaxHead: _linear,
     ExponentialSoftmaxHead: _exponential,
     AttentionHead: _attended,

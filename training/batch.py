@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+NO_MORE, UNKNOWN = -1, -2
+
 
 class Batch(NamedTuple):
     """Features and what is known of them; targets are 0 … 1, and -1 where nothing is taught.
@@ -18,11 +20,20 @@ class Batch(NamedTuple):
         Targets of frames ``[B, T, C]``; None where nobody knows when anything sounds.
     clip
         Targets of clips ``[B, C]``; None leaves them to follow from the frames.
+    order
+        Boundaries in their order ``[B, L]``, as `training.data.dataset.Item` has them, behind the last one `NO_MORE`;
+        a row of `UNKNOWN` where nobody knows it. None where no example's is known.
     """
 
     features: Tensor
     frame: Tensor | None = None
     clip: Tensor | None = None
+    order: Tensor | None = None
+
+    @property
+    def known_order(self) -> Tensor:
+        """Whether an example's order is known, bool ``[B]``."""
+        return self.order[:, 0] != UNKNOWN
 
     def to(self, device: str) -> Batch:
         """Return the batch on another device."""

@@ -66,7 +66,6 @@ def proved(name, changes, data, folder, formats):
         heard = of_model(Model.load(folder / "model", kind))(samples)
         assert np.abs(heard.scores - offline.frame).max() <= 1e-4
         assert np.abs(heard.clip[-1] - offline.clip).max() <= 1e-4
-        assert heard.embeddings.shape[0] == len(heard.scores)
     return card
 
 

@@ -1,4 +1,4 @@
-"""Functions of one number, and the gated linear unit."""
+"""Functions of one number, and two that join the halves of the channels: gated linear unit and product."""
 
 from __future__ import annotations
 
@@ -60,3 +60,12 @@ class GLU(StreamLayer):
     def multiplications(self) -> int:
         """One per output."""
         return self.after.channels * self.after.bands
+
+
+class Product(GLU):
+    """The first half of the channels times the second: how WHEN joins the two directions of a GRU (card 24)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Whole clip, half the channels."""
+        first, second = x.chunk(2, 1)
+        return first * second

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from training.layers.activation import ACTIVATIONS, ActivationName
 from training.layers.norm import affine
@@ -24,7 +25,8 @@ class Conv(Windowed):
     channels
         (in, out).
     kernel, stride, dilation
-        (time, frequency). The frequency axis is padded by half the kernel on both sides, unless `collapse`.
+        (time, frequency). The frequency axis is padded by half the kernel on both sides, an even one by one band more
+        at the top, unless `collapse`.
     groups
         ``channels[0]`` for a depthwise convolution.
     lookahead
@@ -53,13 +55,15 @@ class Conv(Windowed):
         bias: bool = False,
     ) -> None:
         super().__init__((kernel[0] - 1) * dilation[0] + 1, stride[0], lookahead)
-        self.pad = 0 if collapse else (kernel[1] - 1) * dilation[1] // 2
+        around = 0 if collapse else (kernel[1] - 1) * dilation[1]
+        self.pad, self.top = around // 2, around % 2
         self.activation = activation
         self.conv = nn.Conv2d(*channels, kernel, stride, (0, self.pad), dilation, groups, bias=bias or not norm)
         self.norm = nn.BatchNorm2d(channels[1]) if norm else nn.Identity()
 
     def window(self, x: Tensor) -> Tensor:
         """Convolve, normalise, activate."""
+        x = functional.pad(x, (0, self.top)) if self.top else x
         return ACTIVATIONS[self.activation](self.norm(self.conv(x)))
 
     def shape(self, timeline: Timeline) -> tuple[int, int]:
@@ -68,9 +72,10 @@ class Conv(Windowed):
         if timeline.channels != conv.in_channels:
             raise self.refuse(f"expected {conv.in_channels} channels, got {timeline.channels}")
         span = (conv.kernel_size[1] - 1) * conv.dilation[1] + 1
-        bands = (timeline.bands + 2 * self.pad - span) // conv.stride[1] + 1
+        padding = 2 * self.pad + self.top
+        bands = (timeline.bands + padding - span) // conv.stride[1] + 1
         if bands < 1:
-            raise self.refuse(f"expected at least {span - 2 * self.pad} bands, got {timeline.bands}")
+            raise self.refuse(f"expected at least {span - padding} bands, got {timeline.bands}")
         return conv.out_channels, bands
 
     def multiplications(self) -> int:

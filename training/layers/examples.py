@@ -7,11 +7,13 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from training.layers.activation import GLU, Activation
+from training.layers.activation import GLU, Activation, Product
+from training.layers.boundaries import BoundaryHead
 from training.layers.conv import Conv, TransposedConv
 from training.layers.deep import DeepMeanHead
 from training.layers.dropout import Dropout
 from training.layers.excite import SqueezeExcite
+from training.layers.global_max import GlobalMaxHead
 from training.layers.global_mean import GlobalMeanHead
 from training.layers.heads import (
     AttentionHead,
@@ -30,10 +32,13 @@ from training.layers.network import Network
 from training.layers.norm import BatchNorm
 from training.layers.patches import Patches
 from training.layers.pooling import AveragePool, Decimate, MaxPool
+from training.layers.rates import Repeat
 from training.layers.recurrent import GRU, LSTM
 from training.layers.reshape import BandsToChannels, ChannelsToBands, FramesToChannels
 from training.layers.segments import GlobalMean, Segments, WholeMaxPool
+from training.layers.sru import SRU
 from training.layers.streaming import Branch, Identity, Residual, Sequential, StreamLayer
+from training.layers.weighted_gru import WeightedGRU, WeightedGRUHead
 from training.models.dscnn import DSCNNSettings, dscnn
 from training.models.mmnet import MMNetSettings, mmnet
 from training.models.registry import Shape
@@ -80,12 +85,15 @@ LAYERS: dict[str, tuple[Callable[[], StreamLayer], int]] = {  # and the channels
     ),
     "batch norm": (lambda: BatchNorm(C), C * F),
     "batch norm folded": (lambda: Sequential(Conv((C, 5), (3, 1), norm=False, activation="none"), BatchNorm(5)), 5 * F),
+    "conv of even height": (lambda: Conv((C, 5), (2, 2), lookahead=1), 5 * F),
     "glu": (GLU, C // 2 * F),
+    "product": (Product, C // 2 * F),
     "max pool": (lambda: MaxPool((2, 2)), C * 3),
     "max pool overlapping": (lambda: MaxPool((3, 1), (1, 1)), C * F),
     "max pool same": (lambda: MaxPool((5, 2), (2, 2), lookahead="same"), C * 3),
     "max pool padded": (lambda: MaxPool((3, 3), (2, 2), lookahead="same", pad=1), C * 3),
     "decimate": (lambda: Sequential(Conv((C, C), (5, 1), lookahead="same"), Decimate((2, 2))), C * 3),
+    "max pool of padded bands": (lambda: MaxPool((3, 3), (1, 1), "same", pad=1), C * F),
     "average pool": (lambda: AveragePool((3, 2)), C * 3),
     "average pool same": (lambda: AveragePool((4, 1), (2, 1), lookahead="same"), C * F),
     "squeeze-excite channels": (lambda: SqueezeExcite(C, 2), C * F),
@@ -93,6 +101,13 @@ LAYERS: dict[str, tuple[Callable[[], StreamLayer], int]] = {  # and the channels
     "dropout": (lambda: Dropout(0.5), C * F),
     "gru": (lambda: Sequential(BandsToChannels(), GRU(C * F, 5)), 5),
     "lstm": (lambda: Sequential(BandsToChannels(), LSTM(C * F, 5)), 5),
+    "sru": (lambda: Sequential(BandsToChannels(), SRU(C * F, 5)), 5),
+    "sru as wide as its input": (lambda: Sequential(BandsToChannels(), SRU(C * F, C * F)), C * F),
+    "weighted gru": (lambda: Sequential(BandsToChannels(), WeightedGRU(C * F, 5, 0.3)), 10),
+    "two rates": (
+        lambda: Branch(Identity(), Sequential(Decimate((3, 1)), Conv((C, 2), (3, 1), lookahead="same"), Repeat(3))),
+        (C + 2) * F,
+    ),
     "reshapes": (lambda: Sequential(BandsToChannels(), ChannelsToBands(F), Conv((C, C), (1, 3))), C * F),
     "frames to channels": (
         lambda: Sequential(BandsToChannels(), FramesToChannels(3), Conv((3 * C * F, 5), norm=False)),
@@ -131,13 +146,17 @@ HEADS: dict[str, Callable[[int], Head]] = {
     "linear softmax": lambda size: LinearSoftmaxHead(nn.Linear(size, CLASSES), WINDOW),
     "exponential softmax": lambda size: ExponentialSoftmaxHead(nn.Linear(size, CLASSES), WINDOW),
     "attention": lambda size: AttentionHead(nn.Linear(size, CLASSES), WINDOW),
+    "attention of classes": lambda size: AttentionHead(nn.Linear(size, CLASSES), WINDOW, "classes"),
     "attention of features": lambda size: FeatureAttentionHead(size, 6, CLASSES, WINDOW),
-    "attention over classes": lambda size: AttentionHead(nn.Linear(size, CLASSES), WINDOW, "classes"),
     "attention by sigmoids": lambda size: AttentionHead(nn.Linear(size, CLASSES), WINDOW, "sigmoid"),
     "attention of several levels": lambda size: MultiLevelAttentionHead(size, 5, [1, 2], CLASSES, WINDOW),
     "attention of one level": lambda size: MultiLevelAttentionHead(size, 5, [2], CLASSES, WINDOW, "classes"),
     "attention, one class": lambda size: MultiLevelAttentionHead(size, 5, [1, 3], CLASSES, WINDOW, exclusive=True),
     "mean embedding": lambda size: GlobalMeanHead(nn.Linear(size, CLASSES), WINDOW),
+    "global max": lambda size: GlobalMaxHead(nn.Linear(size, CLASSES), WINDOW),
+    "boundaries": lambda size: BoundaryHead(nn.Linear(size, 2 * CLASSES + 1), WINDOW),
+    "boundaries of a frame": lambda size: BoundaryHead(nn.Linear(size, 2 * CLASSES + 1), 1),
+    "weighted memory": lambda size: WeightedGRUHead(nn.Linear(size // 2, CLASSES), WINDOW, [1]),
     "mean and max": lambda size: MeanMaxHead(nn.Linear(size, CLASSES), WINDOW),
     "mean and deviation": lambda size: MeanStdHead(nn.Linear(size, CLASSES), nn.Linear(2 * size, CLASSES), WINDOW),
     "weighted mean and deviation": lambda size: AttentiveMeanStdHead(

@@ -31,10 +31,14 @@ Weight = Literal["time", "classes", "sigmoid"]
 
 
 class Scores(NamedTuple):
-    """Probabilities ``[B, T, C]`` of frames, and of the windows that end with them where the head pools."""
+    """Probabilities ``[B, T, C]`` of frames, and of the windows that end with them where the head pools.
+
+    A head of boundaries gives its symbols ``[B, T, 2C + 1]`` as well, for their loss; no file has them.
+    """
 
     frame: Tensor
     clip: Tensor | None = None
+    symbols: Tensor | None = None
 
 
 class Head(StreamLayer):
@@ -98,8 +102,11 @@ class PoolingHead(Head, ABC):
         self.window = window
 
     def forward(self, x: Tensor) -> Scores:
-        """Whole clip: all windows, those at the beginning shorter."""
+        """Whole clip: all windows, those at the beginning shorter; in training the last window alone."""
         ring = self.ring(x)
+        if self.training:
+            last = ring[:, :, -self.window :]
+            return self._scores(ring, functional.pad(last, (0, 0, self.window - last.shape[2], 0)))
         return self._scores(ring, functional.pad(ring, (0, 0, self.window - 1, 0)))
 
     def plan(self, timeline: Timeline) -> Timeline:
@@ -315,7 +322,7 @@ def dense(layer: nn.Linear, x: Tensor) -> Tensor:
 def attention(layer: nn.Linear, x: Tensor, weight: Weight = "time") -> Tensor:
     """What frames weigh before their weights are divided by the sum over time.
 
-    ``time``: numerators of a softmax over time (card C). ``classes``: a softmax over the classes (card 37).
+    ``time``: numerators of a softmax over time (card C). ``classes``: a softmax over the classes (cards 16, 37).
     ``sigmoid``: each by itself (Kong et al. 2018).
     """
     y = dense(layer, x)

@@ -85,7 +85,7 @@ class Decimate(Windowed):
     def plan(self, timeline: Timeline) -> Timeline:
         """A frame hears nothing of the frames that are left out behind its own."""
         left_out = (self.time_stride - 1) * timeline.rate
-        return replace(super().plan(timeline), ahead=max(0, timeline.ahead - left_out))
+        return replace(super().plan(timeline), ahead=timeline.ahead - left_out)
 
     def shape(self, timeline: Timeline) -> tuple[int, int]:
         """Channels and bands of the output."""

@@ -38,7 +38,12 @@ class Recurrent(StreamLayer, ABC):
             got = f"{timeline.channels} channels of {timeline.bands} bands"
             raise self.refuse(f"expected {core.input_size} channels of one band, got {got}: put BandsToChannels before")
         self.clocked = timeline.delay > 0
-        return replace(timeline, channels=core.hidden_size, past=float("inf"))
+        return replace(timeline, channels=self.channels, past=float("inf"))
+
+    @property
+    def channels(self) -> int:
+        """Channels of the output of a one-sided layer."""
+        return self.core.hidden_size
 
     def init_state(self, batch: int) -> State:
         """Zeros ``[B, 1, 1, hidden]``."""
@@ -55,11 +60,18 @@ class Recurrent(StreamLayer, ABC):
             if self.clocked:
                 heard = (clock.pos + known[t] > 0).to(x.dtype)
                 inner = [value * heard for value in inner]
-            gates = functional.linear(inner[0], core.weight_hh_l0, core.bias_hh_l0)
-            inner = self.cell(frames[:, t], gates, inner)
-            outputs.append(inner[0])
+            inner = self.advance(frames[:, t], inner)
+            outputs.append(self.shown(inner))
         y = torch.stack(outputs, 2).unsqueeze(3)
         return y, {f"{self.path}.{n}": v[:, None, None] for n, v in zip(self.states, inner, strict=True)}
+
+    def advance(self, frame: Tensor, inner: list[Tensor]) -> list[Tensor]:
+        """Next states from the input's share of the gates."""
+        return self.cell(frame, functional.linear(inner[0], self.core.weight_hh_l0, self.core.bias_hh_l0), inner)
+
+    def shown(self, inner: list[Tensor]) -> Tensor:
+        """Output ``[B, channels]`` of the states."""
+        return inner[0]
 
     @abstractmethod
     def cell(self, frame: Tensor, gates: Tensor, inner: list[Tensor]) -> list[Tensor]:

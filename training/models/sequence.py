@@ -1,9 +1,10 @@
-"""What listens to a sequence of embeddings (cards C, 37 and 04): mean, memory, or attention on one or more levels.
+"""What listens to a sequence of embeddings (cards C, 37 and 04): means, memory, or attention on one or more levels.
 
 embeddings [B, D, T, 1]
   dnn         3 × dense 600; the mean over the window is classified
   lstm        an LSTM of 600; its last output is classified
   attention   dense 600 after dense 600, class-wise attention behind the layers that `taps` names, joined
+  statistics  mean ⊕ deviation over the window, classified: a small head to train an extractor under (ours)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from training.layers.conv import Conv
 from training.layers.dropout import Dropout
 from training.layers.global_mean import GlobalMeanHead
 from training.layers.heads import Head, MeanHead, Scores, Weight
+from training.layers.mean_std import MeanStdHead
 from training.layers.multilevel import MultiLevelAttentionHead
 from training.layers.network import Network
 from training.layers.norm import BatchNorm
@@ -51,7 +53,7 @@ class SequenceSettings(Settings):
         Seconds that a clip score hears.
     """
 
-    kind: Literal["dnn", "lstm", "attention"] = "attention"
+    kind: Literal["dnn", "lstm", "attention", "statistics"] = "attention"
     hidden: Annotated[int, Meta(ge=1)] = 600
     layers: Annotated[int, Meta(ge=1)] = 3
     taps: list[int] = msgspec.field(default_factory=lambda: [2, 3])
@@ -97,6 +99,8 @@ def sequence(settings: SequenceSettings, embedding: int, classes: int, rate: flo
     s, window = settings, max(1, round(settings.window * rate))
     if s.kind == "lstm":
         return [LSTM(embedding, s.hidden)], MeanHead(nn.Linear(s.hidden, classes), 1)
+    if s.kind == "statistics":
+        return [], MeanStdHead(nn.Linear(embedding, classes), nn.Linear(2 * embedding, classes), window)
     if s.kind == "dnn":
         sizes = [embedding, *[s.hidden] * s.layers]
         layers = [layer for k in range(s.layers) for layer in _dense(sizes[k], sizes[k + 1], s.dropout)]

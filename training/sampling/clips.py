@@ -7,15 +7,19 @@ piece                ▅▇▅▂▁▁          `seconds` long, from a random p
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from msgspec import Meta
+from torch import Tensor
 
 from edge.frontend.stream import FrontEnd
-from training.batch import Batch
+from training.batch import NO_MORE, UNKNOWN, Batch
+from training.data.annotations import order_of
 from training.data.blocks import filled
 from training.data.dataset import Item
 from training.registry import Settings
@@ -38,50 +42,101 @@ class ClipsSettings(Settings):
         Repeat what is shorter instead of putting silence behind it (card 26); for recordings without times.
     balance
         ``labels``: every class is drawn as often as any other (class-balanced batches, cards C and 37);
-        ``items``: every recording is.
+        ``items``: every recording is; ``halves``: examples with and without any of the classes take turns, so that half
+        of a batch is of each, the rarer kind drawn again and again (card 24).
+    unlabelled
+        Share of a batch that is drawn from unlabelled recordings, where there are any (card 16: half).
     """
 
     seconds: Annotated[float, Meta(gt=0)] = 4.0
     every: Annotated[float, Meta(ge=0)] = 0.0
     repeat: bool = False
-    balance: Literal["labels", "items"] = "labels"
+    balance: Literal["labels", "items", "halves"] = "labels"
+    unlabelled: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+
+
+class Piece(NamedTuple):
+    """An example: samples ``[N]``, targets ``[1 + T, C]`` of the clip and its frames, boundaries where known."""
+
+    sound: Float32
+    targets: Float32
+    order: tuple[int, ...] | None
+
+
+def order_targets(orders: Sequence[tuple[int, ...] | None]) -> Tensor | None:
+    """Targets ``[B, L]`` of boundaries, as `training.batch.Batch` has them; None where no order is known."""
+    if all(order is None for order in orders):
+        return None
+    longest = max(1, *(len(order) for order in orders if order is not None))
+    out = torch.full((len(orders), longest), UNKNOWN)
+    for row, order in zip(out, orders, strict=True):
+        if order is not None:
+            row[:] = NO_MORE
+            row[: len(order)] = torch.tensor(order, dtype=row.dtype)
+    return out
 
 
 @SAMPLERS.register("clips", ClipsSettings)
 class Clips:
     """Draws clips; the same generator state gives the same ones.
 
-    Frames are taught where an item has strong labels; clips always, but for unlabelled ones.
+    Frames are taught where an item has strong labels; clips always, but for unlabelled ones. The order of boundaries is
+    taught where the example is the whole recording, or has strong labels, and the batch is not mixed.
+
+    Raises
+    ------
+    ValueError
+        ``halves`` of a set in which all recordings have a class, or none has.
     """
 
     def __init__(self, settings: ClipsSettings, material: Material) -> None:
         self.settings, self.material, self.spec = settings, material, material.spec
         self.items = material.dataset.items
-        self.by_label = [group for group in material.dataset.by_label() if group]
+        self.unlabelled = [item for item in self.items if item.weak is None] if settings.unlabelled else []
+        if self.unlabelled:
+            self.items = tuple(item for item in self.items if item.weak is not None)
+        self.groups = self._groups()
         self.classes = len(material.dataset.labels)
         self.length = int(settings.seconds * self.spec.rate)
         self.front_end = FrontEnd(self.spec)
         self.frames = max(0, (self.length - self.spec.frames.window) // self.spec.hop + 1)
 
     def batch(self, size: int, seed: int, step: int) -> Batch:
-        """Return features ``[B, T, F]``, clip targets ``[B, C]``, and frame targets ``[B, T, C]`` if any are known."""
+        """Return features ``[B, T, F]``, clip targets ``[B, C]``, and what else is known of them."""
         rng = np.random.default_rng([seed, step])
-        drawn = [self._piece(self._item(rng), rng) for _ in range(size)]
-        sounds = np.stack([sound for sound, _ in drawn])
-        targets = np.stack([target for _, target in drawn])  # [B, 1 + T, C]: the clip's, then the frames'
-        sounds, targets = self.material.augment.mix(sounds, targets, rng)
-        features = [self.material.augment.feature(self.front_end.transform(sound), rng) for sound in sounds]
+        without = round(self.settings.unlabelled * size) if self.unlabelled else 0
+        drawn = [self._piece(self._item(rng, slot, slot >= size - without), rng) for slot in range(size)]
+        sounds, targets = np.stack([piece.sound for piece in drawn]), np.stack([piece.targets for piece in drawn])
+        mixed, targets = self.material.augment.mix(sounds, targets, rng)
+        order = order_targets([piece.order for piece in drawn]) if mixed is sounds else None
+        features = [self.material.augment.feature(self.front_end.transform(sound), rng) for sound in mixed]
         clip, frame = torch.from_numpy(targets[:, 0].copy()), torch.from_numpy(targets[:, 1:].copy())
-        return Batch(torch.from_numpy(np.stack(features)), frame if (frame >= 0).any() else None, clip)
+        return Batch(torch.from_numpy(np.stack(features)), frame if (frame >= 0).any() else None, clip, order)
 
-    def _item(self, rng: np.random.Generator) -> Item:
-        if self.settings.balance == "labels" and self.by_label:
-            group = self.by_label[rng.integers(len(self.by_label))]
-            return group[rng.integers(len(group))]
-        return self.items[rng.integers(len(self.items))]
+    def _groups(self) -> list[list[Item]]:
+        """What is drawn from in turn; none: from all recordings alike."""
+        if self.settings.balance == "labels":
+            return [group for group in self.material.dataset.by_label() if group]
+        if self.settings.balance == "items":
+            return []
+        halves = [[item for item in self.items if item.weak], [item for item in self.items if item.weak == ()]]
+        if not all(halves):
+            counts = tuple(len(half) for half in halves)
+            raise ValueError(
+                f"sampling: `halves` expects recordings with and without any class, got {counts[0]} and {counts[1]}"
+            )
+        return halves
 
-    def _piece(self, item: Item, rng: np.random.Generator) -> tuple[Float32, Float32]:
-        """One example's samples ``[N]`` and targets ``[1 + T, C]``."""
+    def _item(self, rng: np.random.Generator, slot: int, unlabelled: bool) -> Item:
+        if unlabelled:
+            return self.unlabelled[rng.integers(len(self.unlabelled))]
+        if not self.groups:
+            return self.items[rng.integers(len(self.items))]
+        halves = self.settings.balance == "halves"
+        group = self.groups[slot % 2 if halves else rng.integers(len(self.groups))]
+        return group[rng.integers(len(group))]
+
+    def _piece(self, item: Item, rng: np.random.Generator) -> Piece:
         whole = self.material.shelf(item)
         if self.settings.repeat and len(whole) < self.length:
             whole = filled(whole, self.length)
@@ -90,7 +145,20 @@ class Clips:
         piece = self.material.augment.waveform(whole[start : start + self.length], self.spec.rate, rng)
         sound = np.zeros(self.length, np.float32)
         sound[: len(piece)] = piece[: self.length]
-        return sound, self._targets(item, start / self.spec.rate)
+        order = item.order if len(whole) <= self.length else self._order(item, start / self.spec.rate)
+        return Piece(sound, self._targets(item, start / self.spec.rate), order)
+
+    def _order(self, item: Item, start: float) -> tuple[int, ...] | None:
+        """Order of the boundaries of what sounds in a piece; what its ends cut begins and ends there."""
+        if item.strong is None:
+            return None
+        stop = start + self.settings.seconds
+        inside = [
+            replace(sound, onset=max(sound.onset, start), offset=min(sound.offset, stop))
+            for sound in item.strong
+            if sound.onset < stop and sound.offset > start
+        ]
+        return order_of(inside)
 
     def _targets(self, item: Item, start: float) -> Float32:
         """What is known of a piece that begins `start` seconds into an item.
@@ -101,7 +169,11 @@ class Clips:
         if item.weak is not None:
             out[0] = 0.0
             out[0, list(item.weak)] = 1.0
-        if item.strong is not None:
+        found = self.material.frames.get(item.name)
+        if found is not None:
+            first = round(start * self.spec.rate / self.spec.hop)
+            out[1 : 1 + len(found) - first] = found[first : first + self.frames]
+        elif item.strong is not None:
             per_second = self.spec.rate / self.spec.hop
             out[1:] = 0.0
             for sound in item.strong:

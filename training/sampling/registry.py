@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -34,6 +35,9 @@ class Material:
         Front end of the features.
     augment
         What a recipe's ``[[augment]]`` lists.
+    frames
+        Targets of frames ``[T, C]`` by names, which a procedure found: the sampler ``clips`` teaches them in
+        place of what the recordings' labels say.
     """
 
     dataset: Dataset
@@ -41,6 +45,7 @@ class Material:
     shelf: Shelf
     spec: FrontEndSpec
     augment: Chain = field(default_factory=lambda: Chain(()))
+    frames: Mapping[str, Float32] = field(default_factory=dict)
 
 
 class Sampler(Protocol):

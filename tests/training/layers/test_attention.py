@@ -83,7 +83,7 @@ def test_probabilities_of_exclusive_classes_sum_to_one():
 
 @torch.no_grad()
 def test_a_mean_embedding_is_classified_and_not_the_mean_of_classified_ones():
-    made = GlobalMeanHead(nn.Linear(1, 1), 2)
+    made = GlobalMeanHead(nn.Linear(1, 1), 2).eval()
     made.classify.weight.fill_(1.0)
     made.classify.bias.zero_()
     found = made(torch.tensor([0.0, 2.0]).reshape(1, 1, 2, 1))

@@ -98,7 +98,7 @@ def test_embeddings_in_place_of_features_give_the_same(kind):
     torch.manual_seed(0)
     network = alive(identity(kind=kind))
     x = torch.randn(2, 7, 4)
-    for a, b in zip(network(x), network(x.transpose(1, 2)[..., None]), strict=True):
+    for a, b in zip(network(x)[:2], network(x.transpose(1, 2)[..., None])[:2], strict=True):
         assert torch.equal(a, b)
 
 

@@ -56,7 +56,7 @@ def test_a_batch_is_a_function_of_seed_and_step(make):
     first, again = make(mix=0.5).batch(4, 1, 3), make(mix=0.5).batch(4, 1, 3)
     assert (first.features.shape, first.frame.shape, first.clip.shape) == ((4, 99, 32), (4, 99, 2), (4, 2))
     for a, b in zip(first, again, strict=True):
-        assert torch.equal(a, b)
+        assert (a is None and b is None) or torch.equal(a, b)  # no order is known of mixtures
     assert not torch.equal(first.features, make(mix=0.5).batch(4, 1, 4).features)
 
 
