@@ -30,7 +30,7 @@ from training.layers.heads import (
     Weight,
     WeightedHead,
 )
-from training.layers.mean_std import LEAST, AttentiveMeanStdHead, MeanStdHead
+from training.layers.mean_std import LEAST, MeanStdHead
 from training.layers.micro import MicroHead
 from training.layers.multilevel import MultiLevelAttentionHead
 from training.layers.norm import affine
@@ -82,10 +82,6 @@ def seen_by(t: Translator, layer: PoolingHead, ring: int) -> int:
 def _ring(w: Writer, layer: PoolingHead, x: int) -> int:
     if isinstance(layer, MaxHead):
         return _probabilities(w, layer, x)
-    if isinstance(layer, AttentiveMeanStdHead):
-        weight = _attention(w, layer.attend, x)
-        weighted = w.multiply(x, weight)
-        return w.concatenate([weighted, w.multiply(weighted, x), weight], axis=3)
     if isinstance(layer, MeanMaxHead | MeanStdHead | GlobalMeanHead):
         ones = w.constant(np.ones((*w.shape(x)[:3], 1), np.float32))
         return w.concatenate([x, w.multiply(x, x), ones] if isinstance(layer, MeanStdHead) else [x, ones], axis=3)

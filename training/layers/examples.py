@@ -25,7 +25,7 @@ from training.layers.heads import (
     MeanHead,
     MeanMaxHead,
 )
-from training.layers.mean_std import AttentiveMeanStdHead, MeanStdHead
+from training.layers.mean_std import MeanStdHead
 from training.layers.micro import SCHEMES
 from training.layers.multilevel import MultiLevelAttentionHead
 from training.layers.network import Network
@@ -159,9 +159,6 @@ HEADS: dict[str, Callable[[int], Head]] = {
     "weighted memory": lambda size: WeightedGRUHead(nn.Linear(size // 2, CLASSES), WINDOW, [1]),
     "mean and max": lambda size: MeanMaxHead(nn.Linear(size, CLASSES), WINDOW),
     "mean and deviation": lambda size: MeanStdHead(nn.Linear(size, CLASSES), nn.Linear(2 * size, CLASSES), WINDOW),
-    "weighted mean and deviation": lambda size: AttentiveMeanStdHead(
-        nn.Linear(size, CLASSES), nn.Linear(2 * size, CLASSES), WINDOW
-    ),
     "mean behind a hidden layer": lambda size: DeepMeanHead(
         Sequential(Conv((size, 7), bias=True)), size, nn.Linear(7, CLASSES), WINDOW
     ),

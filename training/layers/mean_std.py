@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.layers.heads import TINY, PoolingHead, Scores, attention, dense, rows
+from training.layers.heads import TINY, PoolingHead, Scores, dense, rows
 
 LEAST = 1e-4  # variance that is added, so that the root has a slope where nothing varies
 
@@ -80,24 +80,3 @@ class MeanStdHead(PoolingHead):
         means = means[:, : 2 * size] / means[:, 2 * size :].clamp_min(TINY)
         mean, square = means[:, :size], means[:, size:]
         return torch.cat([mean, torch.sqrt((square - mean * mean).clamp_min(0) + LEAST)], 1)
-
-
-class AttentiveMeanStdHead(MeanStdHead):
-    """The same statistics, frames weighing by how much they tell (Okabe, Koshinaka and Shinoda, Interspeech 2018).
-
-    A sneeze in five seconds of silence is then pooled as a sneeze and not as silence, however much of it there is.
-    The ring holds ``[w · x, w · x², w]``, w being an unnormalised softmax of one dense layer.
-    """
-
-    def __init__(self, frame: nn.Linear, classify: nn.Linear, window: int) -> None:
-        super().__init__(frame, classify, window)
-        self.attend = nn.Linear(frame.in_features, 1)
-
-    def ring(self, x: Tensor) -> Tensor:
-        """Weighted embeddings and squares, weights."""
-        weight = attention(self.attend, x)
-        return torch.cat([weight * x, weight * x * x, weight], 1)
-
-    def _scores(self, ring: Tensor, seen: Tensor) -> Scores:
-        own = ring[:, : self.embedding] / ring[:, 2 * self.embedding :]
-        return Scores(rows(torch.sigmoid(dense(self.frame, own))), rows(self.finish(self.pool(seen))))

@@ -19,7 +19,7 @@ from torch import nn
 
 from training.layers.conv import Conv
 from training.layers.dropout import Dropout
-from training.layers.mean_std import AttentiveMeanStdHead, MeanStdHead
+from training.layers.mean_std import MeanStdHead
 from training.layers.network import Network
 from training.layers.streaming import Residual, Sequential, StreamLayer
 from training.models.registry import MODELS, Shape
@@ -45,8 +45,6 @@ class WheatearSettings(Settings):
         Before the embedding (whole channels) and behind it.
     window
         Seconds that a clip score hears.
-    attentive
-        Whether its frames weigh by how much they tell, instead of all the same.
     """
 
     stem: int = 16
@@ -55,7 +53,6 @@ class WheatearSettings(Settings):
     dilations: list[int] = msgspec.field(default_factory=lambda: [1, 2])
     dropout: float = 0.2
     window: float = 5.0
-    attentive: bool = False
 
 
 @MODELS.register("wheatear", WheatearSettings)
@@ -69,7 +66,7 @@ def wheatear(settings: WheatearSettings, shape: Shape) -> Network:
     layers.append(Conv((channels, s.width), (1, bands), collapse=True))
     layers += [Residual(Conv((s.width, s.width), (3, 1), dilation=(d, 1))) for d in s.dilations]
     layers += [Conv((s.width, s.width)), Dropout(s.dropout), Dropout(s.dropout, whole=False)]
-    head = (AttentiveMeanStdHead if s.attentive else MeanStdHead)(
+    head = MeanStdHead(
         nn.Linear(s.width, shape.classes),
         nn.Linear(2 * s.width, shape.classes),
         max(1, int(s.window * shape.frame_rate / STRIDE)),
