@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 
@@ -50,6 +51,14 @@ def tiny(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(decode.platformdirs, "user_cache_path", lambda *_: tmp_path / "cache")
+
+
+@pytest.fixture(autouse=True)
+def room_for_the_next():
+    """An exported program keeps its network alive; with a hundred million parameters each, twenty fill a machine."""
+    yield
+    torch.compiler.reset()
+    gc.collect()
 
 
 LABELLED = ("pauses", "bursts", "ambiguous")  # settings that name labels of the recipe's own data
