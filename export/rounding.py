@@ -25,9 +25,10 @@ def moments(conv: Conv, x: Tensor) -> Tensor:
     """Second moments of what each group of a convolution multiplies, ``[groups, K, K]``; inputs ``[B, C, T, F]``."""
     core = conv.conv
     patches = functional.unfold(x, core.kernel_size, core.dilation, core.padding, core.stride)  # [B, C · kernel, L]
-    patches = patches[:, :, :: max(1, patches.shape[2] // COLUMNS)]
-    grouped = patches.reshape(len(x), core.groups, -1, patches.shape[2]).double()
-    return (grouped @ grouped.mT).sum(0)
+    groups = core.groups
+    columns = patches.reshape(len(x), groups, -1, patches.shape[2]).permute(1, 2, 0, 3).flatten(2)  # [groups, K, B · L]
+    columns = columns[:, :, :: max(1, columns.shape[2] // COLUMNS)].double()
+    return columns @ columns.mT
 
 
 def rounded(weight: Tensor, moments: Tensor) -> Tensor:

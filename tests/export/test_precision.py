@@ -85,3 +85,14 @@ def test_the_graph_is_left_as_it_was(step, recordings):
 def test_scale_and_zero_point_by_hand():
     assert precision.affine(0.0, 25.5) == (pytest.approx(0.1), -128)
     assert precision.affine(-12.8, 12.7) == (pytest.approx(0.1), 0)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_moments_of_a_batch_are_those_of_its_examples_together(groups):
+    """Segments stand in the batch: one Hessian for all of them, not one each."""
+    torch.manual_seed(0)
+    conv = Conv((4, 6), (3, 3), groups=groups)
+    x = torch.randn(5, 4, 8, 6)
+    found = rounding.moments(conv, x)
+    assert found.shape == (groups, 4 // groups * 9, 4 // groups * 9)
+    torch.testing.assert_close(found, sum(rounding.moments(conv, one[None]) for one in x))
