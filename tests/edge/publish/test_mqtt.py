@@ -24,7 +24,9 @@ paho = pytest.importorskip("paho.mqtt.client", reason="needs the extra: pip inst
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="needs a broker: apt-get install mosquitto")
 
+# As root the broker would become another user, who cannot write its sessions where pytest lets it.
 SETTINGS = """\
+user root
 persistence true
 persistence_location {folder}/
 autosave_interval 1
@@ -57,7 +59,6 @@ class Broker:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         folder.mkdir(exist_ok=True)
-        folder.chmod(0o777)  # it drops root's rights
         self.settings = folder / "mosquitto.conf"
         self.settings.write_text(SETTINGS.format(folder=folder, port=self.port, more=more))
         self.process = None
