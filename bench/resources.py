@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.microphone import MISSING, installed, pulse_microphone
+from bench.ports import free_ports
 from bench.result import Figure, Result, figure
 from bench.scene import busy_scene
 from edge.blocks import Float32
@@ -108,7 +109,7 @@ def once(feed: Feed, model: str, seconds: float) -> Cost:
     samples = np.tile(busy_scene(min(seconds, 60.0))[0], 1 + int((seconds + WARM_UP_S + 5) // min(seconds, 60.0)))
     with tempfile.TemporaryDirectory(prefix="wheatear-") as folder, _manager(Path(folder)) as ready:
         command = [sys.executable, "-c", COMMAND, "run", *feed.arguments, "--model", model]
-        command += ["--journal", f"{folder}/events.journal", "--publish", f"tcp://127.0.0.1:{_port()}"]
+        command += ["--journal", f"{folder}/events.journal", "--publish", f"tcp://127.0.0.1:{free_ports()}"]
         env = {**feed.env, "NOTIFY_SOCKET": f"{folder}/notify"}
         streams = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
         began = time.monotonic()
@@ -195,16 +196,3 @@ def _idle_share(seconds: float = 1.0) -> float:
 def _complaint(daemon: subprocess.Popen[bytes]) -> str:
     daemon.kill()
     return (daemon.communicate()[1] or b"no word").decode(errors="replace").strip().splitlines()[-1]
-
-
-def _port() -> int:
-    """A free port with a free one behind it."""
-    while True:
-        with socket.socket() as a, socket.socket() as b:
-            a.bind(("127.0.0.1", 0))
-            port: int = a.getsockname()[1]
-            try:
-                b.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port

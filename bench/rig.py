@@ -23,6 +23,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from bench.ports import free_ports
 from edge.blocks import AudioBlock, Event, Float32
 from edge.clock import SECOND, SampleClock, SystemClock
 from edge.decode.decoder import Detection
@@ -320,22 +321,7 @@ class Listener:
 def place(kind: str) -> Iterator[tuple[Path, str]]:
     """A folder that goes away, and a free endpoint: `kind` is ``tcp`` or ``ipc``."""
     with tempfile.TemporaryDirectory(prefix="wheatear-bench-") as name:
-        yield Path(name), f"ipc://{name}/events" if kind == "ipc" else f"tcp://127.0.0.1:{_free_port()}"
-
-
-def _free_port() -> int:
-    """A port of the loopback that is free and has a free one behind it, for replay."""
-    import socket
-
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return port
+        yield Path(name), f"ipc://{name}/events" if kind == "ipc" else f"tcp://127.0.0.1:{free_ports()}"
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """A whole device on real sockets: journal, outbox, publisher and replay."""
 
-import socket
 import time
 
 import pytest
 
+from bench.ports import free_ports
 from edge.blocks import Event
 from edge.publish.journal import Journal
 from edge.publish.outbox import Outbox
@@ -23,7 +23,7 @@ class Device:
 
     def __init__(self, folder):
         self.path = folder / "journal.sqlite"
-        self.port = two_free_ports()
+        self.port = free_ports()
         self.endpoint = f"tcp://127.0.0.1:{self.port}"
         self.outbox = self.server = None
 
@@ -65,19 +65,6 @@ def event(label, stream="mic", kind="begin", **fields):
     )
 
 
-def two_free_ports():
-    """A port that is free and has a free one behind it."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
-
-
 @pytest.fixture
 def device(tmp_path):
     one = Device(tmp_path)
@@ -88,9 +75,3 @@ def device(tmp_path):
 @pytest.fixture
 def make_event():
     return event
-
-
-@pytest.fixture
-def free_ports():
-    """Finds two neighbouring ports; the first is returned."""
-    return two_free_ports

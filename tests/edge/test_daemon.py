@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from bench.ports import free_ports
 from edge.client import Subscriber
 from edge.demo import RATE, scene
 
@@ -46,19 +47,6 @@ def _start(*arguments, **kwargs):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
 
 
-def free_port():
-    """A port such that it and the next one are free."""
-    while True:
-        with socket.socket() as a, socket.socket() as b:
-            a.bind(("127.0.0.1", 0))
-            port = a.getsockname()[1]
-            try:
-                b.bind(("127.0.0.1", port + 1))
-                return port
-            except OSError:
-                continue
-
-
 @pytest.fixture
 def wav(tmp_path):
     path = tmp_path / "scene.wav"
@@ -69,7 +57,7 @@ def wav(tmp_path):
 @pytest.fixture
 def live(tmp_path):
     """Options of a daemon of its own."""
-    port = free_port()
+    port = free_ports()
     endpoint = f"tcp://127.0.0.1:{port}"
     options = ["--publish", endpoint, "--journal", tmp_path / "j" / "events.journal", "--device", "test"]
     return endpoint, options, tmp_path / "j" / "events.journal"

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from bench.ports import free_ports
 from edge.client import Subscriber
 from edge.config import Config, Stream
 from edge.daemon import Daemon
@@ -45,18 +46,9 @@ def start():
             pipe.close()
 
 
-def free_port():
-    while True:
-        with socket.socket() as a, socket.socket() as b:
-            a.bind(("127.0.0.1", 0))
-            with suppress(OSError):
-                b.bind(("127.0.0.1", a.getsockname()[1] + 1))
-                return a.getsockname()[1]
-
-
 def kill_and_restart(start, microphone, tmp_path, rounds):
     """Let the sound server die `rounds` times; return how long each stream took to be back, seconds."""
-    path, port = tmp_path / "sensor.toml", free_port()
+    path, port = tmp_path / "sensor.toml", free_ports()
     path.write_text(
         f"""
         version = 2
@@ -307,7 +299,7 @@ print(json.dumps({
 
 
 def an_hour(tmp_path, hours, pace):
-    command = [sys.executable, "-c", HOUR, str(tmp_path), str(free_port()), str(hours), str(pace)]
+    command = [sys.executable, "-c", HOUR, str(tmp_path), str(free_ports()), str(hours), str(pace)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

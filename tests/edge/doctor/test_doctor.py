@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from bench.ports import free_ports
 from edge.config import Config, Stream
 from edge.doctor import program, sound
 from edge.errors import WheatearError
@@ -99,10 +100,7 @@ def test_a_port_that_somebody_has(taken):
 
 
 def test_a_port_that_a_running_wheatear_has(taken):
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        free = one.getsockname()[1]
-    endpoint = f"tcp://127.0.0.1:{free}"
+    endpoint = f"tcp://127.0.0.1:{free_ports(1)}"
     assert program.port("port events", endpoint, endpoint).level == "ok"
     with Outbox(None, Publisher(endpoint, "hut"), streams=["mic"]):
         found = program.port("port events", endpoint, endpoint)
@@ -121,13 +119,10 @@ def config(tmp_path, taken):
     soundfile.write(tmp_path / "a.wav", NOISE, RATE)
 
     def write(source="a.wav", port=taken):
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            free = one.getsockname()[1]
         path = tmp_path / "sensor.toml"
         path.write_text(
             f'version = 2\n[[streams]]\nname = "hedge"\nsource = "{tmp_path / source}"\n[publish]\n'
-            f'events = "tcp://127.0.0.1:{port or free}"\nreplay = "tcp://127.0.0.1:*"\n'
+            f'events = "tcp://127.0.0.1:{port or free_ports(1)}"\nreplay = "tcp://127.0.0.1:*"\n'
             f'[journal]\npath = "{tmp_path}/j/a.journal"\n'
         )
         return path

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from bench.ports import free_ports
 from edge.blocks import AudioBlock, ScoreBlock
 from edge.config import Config
 from edge.config.outputs import Publish
@@ -79,7 +80,7 @@ def test_where_nobody_takes_them_the_queue_is_bounded_and_counts():
     assert board.status.dropped == {"embeddings": 5}
 
 
-def test_a_subscriber_reads_them_and_counts_what_is_missing(free_ports):
+def test_a_subscriber_reads_them_and_counts_what_is_missing():
     endpoint = f"tcp://127.0.0.1:{free_ports()}"
     with (
         open_embeddings(Publish(embeddings=endpoint), "hut", True, Board()) as output,
@@ -95,7 +96,7 @@ def test_a_subscriber_reads_them_and_counts_what_is_missing(free_ports):
     assert listening.lost == 2
 
 
-def test_what_is_no_embedding_is_refused(free_ports):
+def test_what_is_no_embedding_is_refused():
     import zmq
 
     endpoint = f"tcp://127.0.0.1:{free_ports()}"

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from bench.ports import free_ports
 from edge.blocks import Event
 from edge.client import Subscriber
 from edge.publish.journal import Journal
@@ -129,10 +130,10 @@ def check(seen, kept, path):
     assert len(kept) > 100
 
 
-def test_kill_9_at_random_moments(tmp_path, free_ports):
+def test_kill_9_at_random_moments(tmp_path):
     check(*kill_often(tmp_path, free_ports(), times=6, seed=7))
 
 
 @pytest.mark.long
-def test_kill_9_at_fifty_random_moments(tmp_path, free_ports):
+def test_kill_9_at_fifty_random_moments(tmp_path):
     check(*kill_often(tmp_path, free_ports(), times=50, seed=50))

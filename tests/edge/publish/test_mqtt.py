@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from bench.ports import free_ports
 from edge.blocks import Event
 from edge.config.outputs import Mqtt
 from edge.errors import ConfigError
@@ -55,9 +56,7 @@ def until(condition, seconds=60):
 
 class Broker:
     def __init__(self, folder, more="allow_anonymous true"):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_ports(1)
         folder.mkdir(exist_ok=True)
         self.settings = folder / "mosquitto.conf"
         self.settings.write_text(SETTINGS.format(folder=folder, port=self.port, more=more))

@@ -7,6 +7,7 @@ import urllib.request
 
 import pytest
 
+from bench.ports import free_ports
 from edge.blocks import Event
 from edge.client import Subscriber
 from edge.config import Config, Curve, JournalFile, JsonLines, Metrics, Mqtt, Publish
@@ -24,7 +25,7 @@ def event(i, kind="begin"):
 
 
 @pytest.fixture
-def make(tmp_path, free_ports):
+def make(tmp_path):
     """A configuration on free ports, with its files in a folder of the test."""
 
     def config(publish=None, **fields):
@@ -47,7 +48,7 @@ def health_of(config, count=1):
         return [next(events).reason for _ in range(count)]
 
 
-def test_events_go_everywhere_they_shall(make, tmp_path, free_ports):
+def test_events_go_everywhere_they_shall(make, tmp_path):
     pytest.importorskip("prometheus_client")
     lines, port = tmp_path / "events.jsonl", free_ports()
     config = make(json_lines=JsonLines(path=str(lines), keep_free=0), metrics=Metrics(port=port))
@@ -105,7 +106,7 @@ def test_keys_that_are_wanted_but_not_there_are_one_line(make, tmp_path):
         pass
 
 
-def test_a_socket_open_to_the_network_without_keys_is_said(make, free_ports):
+def test_a_socket_open_to_the_network_without_keys_is_said(make):
     port = free_ports()
     config = make({"events": f"tcp://0.0.0.0:{port}", "replay": f"tcp://0.0.0.0:{port + 1}", "allow_remote": True})
     with opened(config):
