@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -27,10 +28,10 @@ from training.losses import LOSSES
 from training.models import MODELS
 from training.parts import Parts, parts
 from training.procedures import PROCEDURES, Job
-from training.procedures.registry import Watch
+from training.procedures.registry import Draw, Watch
 from training.recipe import Recipe
 from training.registry import Part
-from training.sampling import SAMPLERS, Material, Sampler
+from training.sampling import SAMPLERS, Material
 
 MEASURED = 200  # examples that the features' mean and deviation are measured on
 LEAST = 1e-3  # deviation of a feature that hardly varies
@@ -92,7 +93,8 @@ def _train(
     split, background, bad = _data(recipe, data, options)
     shelf = Shelf(recipe.frontend.rate)
     recipe = counted(measured(recipe, split.train, background, shelf), split.train)
-    sampler = SAMPLERS.build(recipe.sampling, material(recipe, split.train, background, shelf))
+    drawn = material(recipe, split.train, background, shelf)
+    redraw = _redrawer(recipe, machine)
     labels = split.train.labels
     model = fresh(recipe, len(labels))
     splits = _names(labels, options.fold, split, background)
@@ -101,7 +103,7 @@ def _train(
     with (watching or _unwatched)(out, steps, leads=machine.leads) as watch:
         job = Job(
             model=model,
-            draw=_drawer(sampler, recipe.seed, machine),
+            draw=redraw(drawn),
             loss=LOSSES.build(recipe.loss, len(labels)),
             checkpoint=checkpoint,
             compute=machine,
@@ -109,7 +111,11 @@ def _train(
             watch=watch,
             until=options.until,
             fold=options.fold,
-            build=lambda table: fresh(recipe, len(labels), MODELS.parse(table, "procedure.teacher")),
+            build=_builder(recipe, len(labels)),
+            material=drawn if recipe.sampling.kind == "clips" else None,
+            redraw=redraw,
+            inner=split.inner,
+            seed=recipe.seed,
         )
         busy = time.process_time()
         fitted = PROCEDURES.build(recipe.procedure)(job)
@@ -117,7 +123,7 @@ def _train(
     metrics: dict[str, object] = {
         "parameters": sum(p.numel() for p in model.parameters()),
         "steps": len(fitted.curve),
-        "loss": round(float(np.mean(fitted.curve[-50:])), 5),
+        "loss": round(float(np.mean(fitted.curve[-50:] or np.nan)), 5),
         **fitted.figures,
         "bad_files": len(bad),
         "device": machine.device,
@@ -137,6 +143,11 @@ def _train(
 def fresh(recipe: Recipe, classes: int, other: Part | None = None) -> nn.Module:
     """Build the recipe's network, or another one, as convolutions are fastest."""
     return run.network(recipe, classes, other).to(memory_format=torch.channels_last)
+
+
+def _builder(recipe: Recipe, classes: int) -> Callable[[dict[str, Any] | None], nn.Module]:
+    """Build the recipe's own network for None, else what a table of its procedure names."""
+    return lambda table: fresh(recipe, classes, None if table is None else MODELS.parse(table, "procedure.teacher"))
 
 
 def measured(recipe: Recipe, dataset: Dataset, background: Dataset | None, shelf: Shelf) -> Recipe:
@@ -209,14 +220,22 @@ def _names(labels: tuple[str, ...], fold: int | None, split: Parts, background: 
     return {"labels": list(labels), "held_out": fold, "folds": folds, **names}
 
 
-def _drawer(sampler: Sampler, seed: int, machine: Compute) -> Callable[[int, int], object]:
-    """Each process draws its own share of every batch."""
-    if machine.world == 1:
-        return lambda size, step: sampler.batch(size, seed, step)
-    return lambda size, step: sampler.batch(max(1, size // machine.world), seed, step * machine.world + machine.rank)
+def _redrawer(recipe: Recipe, machine: Compute) -> Callable[[Material], Draw]:
+    """How the recipe draws batches from something; each process draws its own share of every batch."""
+
+    def redraw(material: Material) -> Draw:
+        sampler = SAMPLERS.build(recipe.sampling, material)
+        if machine.world == 1:
+            return lambda size, step: sampler.batch(size, recipe.seed, step)
+        return lambda size, step: sampler.batch(
+            max(1, size // machine.world), recipe.seed, step * machine.world + machine.rank
+        )
+
+    return redraw
 
 
 def _validator(inner: Dataset, recipe: Recipe, shelf: Shelf) -> Callable[[nn.Module], dict[str, float]] | None:
+    inner = inner.where(lambda item: item.weak is not None)
     if not len(inner):
         return None
 

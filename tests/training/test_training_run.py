@@ -146,6 +146,9 @@ def test_patience_ends_a_training_that_no_longer_gets_better(tmp_path):
     done = fit(settings)(job(Tiny(), tmp_path / "c.safetensors", validate=lambda _: {"accuracy": next(looks)}))
     assert len(done.curve) == 50  # the best look was after 20 steps, and three more brought nothing
     assert done.figures == {"inner": 0.7, "best_step": 20}
+    again = fit(settings)(job(Tiny(), tmp_path / "c.safetensors", validate=lambda _: {"accuracy": 1.0}))
+    assert again.curve == done.curve  # killed behind its last step, before the weights were written
+    assert again.figures == done.figures
 
 
 def test_an_asked_for_look_without_an_inner_split_is_refused(tmp_path):

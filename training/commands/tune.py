@@ -20,7 +20,13 @@ from training.commands.sources import background_of, data_options, progress, tab
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Fold runs of the target's recipe: each is heard on the fold that it never saw.",
 )
-@click.option("--criterion", type=click.Choice(["f1", "false-alarms"]), default="f1", show_default=True)
+@click.option(
+    "--criterion",
+    type=click.Choice(["f1", "false-alarms", "agreement"]),
+    default="f1",
+    show_default=True,
+    help="agreement: without labels, by what the network says of the events and of the rest between them.",
+)
 @click.option(
     "--per-hour",
     type=click.FloatRange(min=0),
@@ -47,7 +53,7 @@ def tune(
     settings: tuple[str, ...],
     background: str | None,
     runs: tuple[Path, ...],
-    criterion: Literal["f1", "false-alarms"],
+    criterion: Literal["f1", "false-alarms", "agreement"],
     per_hour: float,
     smoothing: Literal["median", "viterbi"],
     seen: bool,
@@ -67,6 +73,7 @@ def tune(
       wheatear tune edge/zoo/esc10-s --data ../shared/data --runs runs/fold1 --runs runs/fold2 --write
       wheatear tune my-model --data . --folder garden --format desed --decoder viterbi --write
       wheatear tune my-model --data . --folder garden --format folders --criterion false-alarms --per-hour 0.5
+      wheatear tune my-model --data . --folder new-site --format soundscapes --criterion agreement --write
     """
     from training.evaluation import report
     from training.tuning.target import tune_target

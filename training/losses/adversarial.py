@@ -62,18 +62,27 @@ def divergence(p: Tensor, q: Tensor) -> Tensor:
 
 @contextmanager
 def steady(model: nn.Module) -> Iterator[None]:
-    """Keep the running statistics of batch norms as they are: changed features are none of the data."""
+    """Let a network that is trained answer the same to the same features, and learn no statistics from changed ones.
+
+    Nothing is dropped, and batch norms keep their running statistics, though they go on normalising by the batch.
+    """
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    drops = [module for module in model.modules() if isinstance(module, nn.modules.dropout._DropoutNd)]
     momenta = [norm.momentum for norm in norms]
     counts = [norm.num_batches_tracked.clone() for norm in norms]
+    dropping = [drop.training for drop in drops]
     try:
         for norm in norms:
             norm.momentum = 0.0
+        for drop in drops:
+            drop.eval()
         yield
     finally:
         for norm, momentum, count in zip(norms, momenta, counts, strict=True):
             norm.momentum = momentum
             norm.num_batches_tracked.copy_(count)
+        for drop, before in zip(drops, dropping, strict=True):
+            drop.train(before)
 
 
 def _unit(x: Tensor) -> Tensor:

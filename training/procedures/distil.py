@@ -10,13 +10,11 @@ Both see each mixture alike, over a long schedule, so that the function is imita
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import torch
 from msgspec import Meta
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training.batch import Batch
@@ -24,8 +22,9 @@ from training.compute import Compute
 from training.layers.heads import Scores
 from training.losses.frame_clip import NEAR, bce, pooled
 from training.losses.registry import Loss
-from training.procedures.fit import FitSettings, fit
+from training.procedures.fit import FitSettings
 from training.procedures.registry import PROCEDURES, Fitted, Job, Procedure
+from training.procedures.stages import as_first, finish, learn, unfinished
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -62,35 +61,14 @@ def distil(settings: DistilSettings) -> Procedure:
 
 
 def _distil(settings: DistilSettings, job: Job) -> Fitted:
-    teacher = job.build(settings.teacher)
-    size = sum(p.numel() for p in teacher.parameters())
-    file = job.checkpoint.with_name("checkpoint.teacher.safetensors")
-    if not file.exists():
-        lesson = replace(job, model=teacher, checkpoint=job.checkpoint.with_name("checkpoint.lesson.safetensors"))
-        fitted = fit(_lesson(settings))(lesson)
-        if len(fitted.curve) < settings.teacher_steps and not fitted.figures:
-            return Fitted(job.model.state_dict(), [])  # stopped before the teacher was done
-        _write(file, fitted.weights, job)
-    weights = load_file(file)
-    teacher.load_state_dict(weights)
-    teacher.to(job.compute.device).eval().requires_grad_(requires_grad=False)
-    fitted = fit(settings)(replace(job, loss=imitating(job.loss, teacher, settings, job.compute)))
-    return replace(fitted, figures={**fitted.figures, "teacher_parameters": size})
-
-
-def _lesson(settings: DistilSettings) -> FitSettings:
-    """How the teacher learns: as the network, but for steps and rate."""
-    same = {name: getattr(settings, name) for name in FitSettings.__struct_fields__}
-    return FitSettings(**{**same, "steps": settings.teacher_steps, "rate": settings.teacher_rate})
-
-
-def _write(file: Path, weights: dict[str, Tensor], job: Job) -> None:
-    """Write the teacher whole or not at all, so that a killed training goes on with the network alone."""
-    if job.compute.leads:
-        part = file.with_suffix(".part")
-        save_file({name: value.detach().cpu().clone().contiguous() for name, value in weights.items()}, part)
-        part.replace(file)
-    job.compute.meet()
+    lesson = as_first(settings, steps=settings.teacher_steps, rate=settings.teacher_rate)
+    teacher = learn(job, "teacher", lesson, settings.teacher)
+    if teacher is None:
+        return unfinished(job)
+    fitted = finish(replace(job, loss=imitating(job.loss, teacher, settings, job.compute)), settings)
+    return replace(
+        fitted, figures={**fitted.figures, "teacher_parameters": sum(p.numel() for p in teacher.parameters())}
+    )
 
 
 def imitating(loss: Loss, teacher: nn.Module, settings: DistilSettings, machine: Compute) -> Loss:

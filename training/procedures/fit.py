@@ -126,7 +126,7 @@ class _Fit:
         s, job = self.settings, self.job
         if job.checkpoint.exists():
             self.curve = checkpoint.load(job.checkpoint, job.model, self.optimizer, self.average, self.best)
-        last = min(job.until or s.steps, s.steps)
+        last = 0 if self._out_of_patience() else min(job.until or s.steps, s.steps)  # killed behind its last step
         self.model.train()
         for module in self.frozen:
             module.eval()
@@ -138,7 +138,7 @@ class _Fit:
                 self._look(done)
             if job.compute.leads and (done % SAVE_EVERY == 0 or done == last or looked):
                 checkpoint.save(job.checkpoint, job.model, self.optimizer, self.average, self.curve, self.best)
-            if s.patience and looked and done - self.best.step >= s.patience * s.validate_every:
+            if looked and self._out_of_patience():
                 break
         return Fitted(self.best.weights or self.average.state_dict(), self.curve, self._figures())
 
@@ -181,6 +181,10 @@ class _Fit:
         if score > self.best.score:
             self.best = Best(score, done, {k: v.detach().clone() for k, v in model.state_dict().items()})
         self.job.watch(done, {f"inner {name}": value for name, value in figures.items()})
+
+    def _out_of_patience(self) -> bool:
+        s, since = self.settings, len(self.curve) - max(self.best.step, 0)
+        return bool(s.patience and s.validate_every and self.curve) and since >= s.patience * s.validate_every
 
     def _figures(self) -> dict[str, float]:
         return {"inner": self.best.score, "best_step": self.best.step} if self.best.weights else {}

@@ -11,14 +11,22 @@ from torch import Tensor, nn
 
 from training.batch import Batch
 from training.compute import Compute
+from training.data.dataset import Dataset
 from training.losses.registry import Loss
 from training.registry import Registry
+from training.sampling.registry import Material
 
 Watch = Callable[[int, Mapping[str, float]], None]
+Draw = Callable[[int, int], Batch]
+NOTHING = Dataset("", (), ())
 
 
-def _none(table: dict[str, Any]) -> nn.Module:
+def _none(table: dict[str, Any] | None) -> nn.Module:
     raise ValueError(f"procedure: expected a job that can build networks, got one that cannot, for {table!r}")
+
+
+def _fixed(material: Material) -> Draw:
+    raise ValueError(f"procedure: expected a job that can draw anew, got one that cannot, for {material.dataset.name}")
 
 
 @dataclass(frozen=True)
@@ -46,11 +54,19 @@ class Job:
     fold
         The fold held out, for procedures that look up other runs of the same fold; None without.
     build
-        A fresh network for the same features and classes, from a table such as a recipe's ``[model]``.
+        A fresh network for the same features and classes, from a table such as a recipe's ``[model]``; of None, the
+        recipe's own.
+    material, redraw
+        What batches are drawn from, and how they would be from something else: for procedures that find labels. None
+        of samplers that would not teach them.
+    inner
+        Recordings that are held back for choosing.
+    seed
+        The recipe's.
     """
 
     model: nn.Module
-    draw: Callable[[int, int], Batch]
+    draw: Draw
     loss: Loss
     checkpoint: Path
     compute: Compute = field(default_factory=Compute)
@@ -58,7 +74,11 @@ class Job:
     watch: Watch = lambda *_: None
     until: int | None = None
     fold: int | None = None
-    build: Callable[[dict[str, Any]], nn.Module] = _none
+    build: Callable[[dict[str, Any] | None], nn.Module] = _none
+    material: Material | None = None
+    redraw: Callable[[Material], Draw] = _fixed
+    inner: Dataset = NOTHING
+    seed: int = 0
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from training.evaluation.evaluate import Source, Tell, background_of, held_out, 
 from training.evaluation.heard import Heard, hear
 from training.evaluation.measures import HEADLINES, Figures
 from training.evaluation.targets import Target
+from training.tuning.refine import Tagger, refine
 from training.tuning.tune import Criterion, Smoothing, compare, cross_tuned, tune
 
 
@@ -85,11 +86,19 @@ def tune_target(
     quiet = open_source(background, data) if background else None
     heard, groups = _heard(judges, source, quiet, bool(runs), seen, tell)
     how: dict[str, Any] = {"criterion": criterion, "per_hour": per_hour, "smoothing": smoothing}
-    found = tune(heard, labels, rules, **how)
-    figures: Figures = compare(heard, labels, rules, found.rules, source.dataset.exclusive)
-    if len(runs) > 1:
+    if criterion == "agreement":
+        found = refine(heard, labels, rules, [_tagger(judges[k]) for k in groups], tell)
+    else:
+        found = tune(heard, labels, rules, **how)
+    known = [h for h in heard if h.item.weak is not None]
+    figures: Figures = compare(known, labels, rules, found.rules, source.dataset.exclusive) if known else {}
+    if len(runs) > 1 and criterion != "agreement":
         figures["cross"] = _cross(heard, groups, labels, rules, source, **how)
-    aim = "best F1" if criterion == "f1" else f"at most {per_hour:g} false alarms per hour of each class"
+    aim = {
+        "f1": "best F1",
+        "false-alarms": f"at most {per_hour:g} false alarms per hour of each class",
+        "agreement": "best agreement with the network's own clip scores",
+    }[criterion]
     by = f"{len(runs)} fold runs, each on its held-out fold" if runs else "its own scores"
     warned = ", which it was trained on" if seen and not runs and _learnt(judges[0], source, source.dataset) else ""
     tuned_on = f"{aim} on {len(heard)} recordings of {source.folder}{warned}; {by}"
@@ -127,6 +136,11 @@ def _heard(
     if not heard:
         raise ConfigError(f"tune: expected recordings to choose by, got none of {source.folder} that are held out")
     return heard, groups
+
+
+def _tagger(target: Target) -> Tagger:
+    """What gives a target's clip scores of samples."""
+    return lambda samples: targets.clip_scores(target.scorer(samples))
 
 
 def _choosable(target: Target, source: Source, seen: bool) -> Dataset:

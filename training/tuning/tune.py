@@ -29,7 +29,7 @@ from training.evaluation.measures import measure
 from training.tuning import sweep
 from training.tuning.durations import durations
 
-Criterion = Literal["f1", "false-alarms"]
+Criterion = Literal["f1", "false-alarms", "agreement"]  # the last one by training.tuning.refine
 Smoothing = Literal["median", "viterbi"]
 Float64 = npt.NDArray[np.float64]
 ON = np.round(np.arange(0.04, 0.981, 0.02), 2)

@@ -74,3 +74,11 @@ def test_changed_features_leave_no_trace_in_the_statistics():
     norm(torch.randn(8, 3))
     assert norm.num_batches_tracked == 1
     assert norm.momentum == 0.1
+
+
+def test_a_network_that_drops_answers_the_same_to_the_same_features():
+    network = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(20), nn.Dropout(0.5)).train()
+    network[2].eval()  # frozen
+    with steady(network):
+        assert torch.equal(network(X.flatten(1)), network(X.flatten(1)))
+    assert [part.training for part in network] == [True, True, False]

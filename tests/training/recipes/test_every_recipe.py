@@ -72,11 +72,14 @@ def cut_down(recipe: Recipe) -> Recipe:
     table["sampling"] = {key: value for key, value in table["sampling"].items() if key not in LABELLED}
     if table["sampling"]["kind"] == "sequences":  # of embeddings, which no sound of the tiny set has
         table["sampling"] = {"kind": "clips", "seconds": 2.0}
+    if table["sampling"].get("balance") in ("halves", "places"):  # each tiny scene has a class
+        table["sampling"]["balance"] = "labels"
     table["sampling"] |= {key: 2 for key in ("speeds", "negatives") if key in table["sampling"]}
     table["decode"] = {key: value for key, value in table["decode"].items() if key not in ("labels", "ignore")}
     table["augment"] = [part for part in table["augment"] if part["kind"] != "background"]
     table["inner"] = 0.0
-    short = {"steps": 2, "teacher_steps": 2, "batch": 2, "warmup": 1, "validate_every": 0, "patience": 0}
+    short = {"steps": 2, "teacher_steps": 2, "first_steps": 2, "batch": 2, "first_batch": 2, "warmup": 1}
+    short |= {"validate_every": 0, "patience": 0}
     table["procedure"] |= {key: value for key, value in short.items() if key in table["procedure"]}
     return parse(table)
 

@@ -230,3 +230,16 @@ def test_the_command_tunes_a_model_folder_and_says_what_changed(folder, tmp_path
     assert card["metrics"]["rules_tuned_on"] == "best F1 on 2 recordings of mine; its own scores"
     assert (tmp_path / "out/report.json").exists()
     assert "no recording of it: its rule stays" in done.stderr
+
+
+def test_the_command_refines_a_model_by_recordings_of_which_nothing_is_known(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(decode.platformdirs, "user_cache_path", lambda *_: tmp_path / "cache")
+    (tmp_path / "data/site").mkdir(parents=True)
+    noise = 0.1 * np.random.default_rng(0).standard_normal(48_000)
+    soundfile.write(tmp_path / "data/site/a.wav", noise * (np.arange(48_000) < 24_000), 16_000)
+    args = [str(folder), "--data", str(tmp_path / "data"), "--folder", "site", "--format", "soundscapes", "--write"]
+    done = CliRunner().invoke(command, [*args, "--criterion", "agreement"], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "no setting cuts most of 0 clips in events and a rest: its rule stays" in done.stderr
+    tuned_on = tomllib.loads((folder / "card.toml").read_text())["metrics"]["rules_tuned_on"]
+    assert tuned_on == "best agreement with the network's own clip scores on 1 recordings of site; its own scores"
