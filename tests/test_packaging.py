@@ -40,5 +40,6 @@ def test_the_wheel_holds_the_model_and_no_tests(tmp_path):
     assert "training/recipes/esc10-s.toml" in names
     for file in ("system.service", "user.service", "sensor.toml", "asound.conf", "90-wheatear.rules", "Containerfile"):
         assert f"firmware_config/{file}" in names
-    assert "firmware_config/profiles/generic.toml" in names
+    for file in ("beehive", "garden-birds", "home-sounds", "mosquito", "profiles/generic"):
+        assert f"firmware_config/{file}.toml" in names
     assert not [name for name in names if name.startswith("tests")]

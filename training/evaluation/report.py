@@ -231,6 +231,10 @@ def _quiet(targets: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _tuning(section: Section) -> list[str]:
+    if "before" not in section:  # nothing was known of the recordings
+        changed = section["rules"].items()
+        rows = [[name, *(_rule(rules[k]) for k in ("before", "after"))] for name, rules in changed]
+        return [_grid(["class", "on / off / median before", "after"], rows)]
     before, after, cross = section["before"], section["after"], section.get("cross")
     names = [n for n in ("clip_f1", "found", "false_events", "event_f1", "event_f1_500ms", "false_alarms_per_hour")
              if n in before and n in after]  # fmt: skip

@@ -23,6 +23,7 @@ from training.data.annotations import order_of
 from training.data.blocks import filled
 from training.data.dataset import Item
 from training.registry import Settings
+from training.sampling.alignment import Alignment
 from training.sampling.registry import SAMPLERS, Material
 
 Float32 = npt.NDArray[np.float32]
@@ -43,16 +44,22 @@ class ClipsSettings(Settings):
     balance
         ``labels``: every class is drawn as often as any other (class-balanced batches, cards C and 37);
         ``items``: every recording is; ``halves``: examples with and without any of the classes take turns, so that half
-        of a batch is of each, the rarer kind drawn again and again (card 24).
+        of a batch is of each, the rarer kind drawn again and again (card 24); ``places``: as halves, and of either kind
+        every fold as often as any other, however many recordings it has.
     unlabelled
         Share of a batch that is drawn from unlabelled recordings, where there are any (card 16: half).
+    align, align_means
+        Features of labelled recordings, each fold for itself, get the covariance of the unlabelled ones', with this
+        regulariser (card 32: 1), and their mean as well; see `training.sampling.alignment`. 0: they stay.
     """
 
     seconds: Annotated[float, Meta(gt=0)] = 4.0
     every: Annotated[float, Meta(ge=0)] = 0.0
     repeat: bool = False
-    balance: Literal["labels", "items", "halves"] = "labels"
+    balance: Literal["labels", "items", "halves", "places"] = "labels"
     unlabelled: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    align: Annotated[float, Meta(ge=0)] = 0.0
+    align_means: bool = False
 
 
 class Piece(NamedTuple):
@@ -86,13 +93,15 @@ class Clips:
     Raises
     ------
     ValueError
-        ``halves`` of a set in which all recordings have a class, or none has.
+        ``halves`` or ``places`` of a set in which all recordings have a class, or none has; `align` without unlabelled
+        recordings.
     """
 
     def __init__(self, settings: ClipsSettings, material: Material) -> None:
         self.settings, self.material, self.spec = settings, material, material.spec
         self.items = material.dataset.items
-        self.unlabelled = [item for item in self.items if item.weak is None] if settings.unlabelled else []
+        apart = settings.unlabelled > 0 or settings.align > 0
+        self.unlabelled = [item for item in self.items if item.weak is None] if apart else []
         if self.unlabelled:
             self.items = tuple(item for item in self.items if item.weak is not None)
         self.groups = self._groups()
@@ -100,18 +109,38 @@ class Clips:
         self.length = int(settings.seconds * self.spec.rate)
         self.front_end = FrontEnd(self.spec)
         self.frames = max(0, (self.length - self.spec.frames.window) // self.spec.hop + 1)
+        self.alignment = self._alignment()
 
     def batch(self, size: int, seed: int, step: int) -> Batch:
         """Return features ``[B, T, F]``, clip targets ``[B, C]``, and what else is known of them."""
         rng = np.random.default_rng([seed, step])
         without = round(self.settings.unlabelled * size) if self.unlabelled else 0
-        drawn = [self._piece(self._item(rng, slot, slot >= size - without), rng) for slot in range(size)]
+        drawn, items = [], []
+        for slot in range(size):
+            items.append(self._item(rng, slot, slot >= size - without))
+            drawn.append(self._piece(items[-1], rng))
         sounds, targets = np.stack([piece.sound for piece in drawn]), np.stack([piece.targets for piece in drawn])
         mixed, targets = self.material.augment.mix(sounds, targets, rng)
         order = order_targets([piece.order for piece in drawn]) if mixed is sounds else None
-        features = [self.material.augment.feature(self.front_end.transform(sound), rng) for sound in mixed]
+        features = [
+            self.material.augment.feature(self._aligned(self.front_end.transform(sound), item), rng)
+            for sound, item in zip(mixed, items, strict=True)
+        ]
         clip, frame = torch.from_numpy(targets[:, 0].copy()), torch.from_numpy(targets[:, 1:].copy())
         return Batch(torch.from_numpy(np.stack(features)), frame if (frame >= 0).any() else None, clip, order)
+
+    def _alignment(self) -> Alignment | None:
+        s = self.settings
+        if not s.align:
+            return None
+
+        def features(item: Item) -> Float32:
+            return self.front_end.transform(filled(self.material.shelf(item), self.length)[: self.length])
+
+        return Alignment(features, self.items, self.unlabelled, s.align, s.align_means)
+
+    def _aligned(self, frames: Float32, item: Item) -> Float32:
+        return frames if self.alignment is None else self.alignment(frames, item)
 
     def _groups(self) -> list[list[Item]]:
         """What is drawn from in turn; none: from all recordings alike."""
@@ -123,7 +152,8 @@ class Clips:
         if not all(halves):
             counts = tuple(len(half) for half in halves)
             raise ValueError(
-                f"sampling: `halves` expects recordings with and without any class, got {counts[0]} and {counts[1]}"
+                f"sampling: `{self.settings.balance}` expects recordings with and without any class, got {counts[0]} "
+                f"and {counts[1]}"
             )
         return halves
 
@@ -132,8 +162,12 @@ class Clips:
             return self.unlabelled[rng.integers(len(self.unlabelled))]
         if not self.groups:
             return self.items[rng.integers(len(self.items))]
-        halves = self.settings.balance == "halves"
+        halves = self.settings.balance in ("halves", "places")
         group = self.groups[slot % 2 if halves else rng.integers(len(self.groups))]
+        if self.settings.balance == "places":
+            folds = sorted({item.fold or 0 for item in group})
+            fold = folds[rng.integers(len(folds))]
+            group = [item for item in group if (item.fold or 0) == fold]
         return group[rng.integers(len(group))]
 
     def _piece(self, item: Item, rng: np.random.Generator) -> Piece:

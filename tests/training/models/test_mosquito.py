@@ -1,9 +1,12 @@
 """The mosquito network: the card's parameters, and the paper's score of one picture."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
+from edge.frontend.stream import FrontEnd
+from training import recipe, run
 from training.layers.network import stream
 from training.models import MODELS, Shape
 
@@ -15,6 +18,22 @@ def build(classes=6, bands=26, **settings):
 
 def test_it_has_the_parameters_of_the_card():
     assert sum(parameter.numel() for parameter in build().parameters()) == 677_174
+
+
+@pytest.mark.parametrize("name", ["mosquito", "mosquito-mfcc"])
+def test_both_pictures_are_of_26_numbers_and_10_frames(name):
+    chosen = recipe.load(name)
+    assert (chosen.frontend.count, chosen.frontend.rate / chosen.frontend.hop) == (26, 100.0)
+    assert sum(parameter.numel() for parameter in run.network(chosen, 6).parameters()) == 677_174
+
+
+def test_coefficients_tell_the_same_of_a_tone_as_bands():
+    """The transform is orthonormal: with all 26 coefficients the bands' deviations come back."""
+    tone = (0.1 * np.sin(2 * np.pi * 500 * np.arange(8000) / 8000)).astype(np.float32)
+    cepstrum = FrontEnd(recipe.load("mosquito-mfcc").frontend).transform(tone)
+    bands = (FrontEnd(recipe.load("mosquito").frontend).transform(tone) + 12.0) / 5.0
+    np.testing.assert_allclose(np.linalg.norm(cepstrum, axis=1), np.linalg.norm(bands, axis=1), rtol=1e-4)
+    assert np.abs(cepstrum - bands).max() > 1.0
 
 
 def test_a_score_is_that_of_the_picture_that_ends_there():

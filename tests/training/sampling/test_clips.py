@@ -95,3 +95,29 @@ def test_a_batch_is_a_function_of_seed_and_step(path):
     assert torch.equal(first.features, again.features)
     assert torch.equal(first.clip, again.clip)
     assert not torch.equal(first.features, clips(items, tables, seconds=1.0).batch(4, 2, 10).features)
+
+
+def test_labelled_features_are_aligned_to_unlabelled_ones(tmp_path):
+    """Noise through a tilted microphone: aligned, its bands have the other recordings' means."""
+    rng = np.random.default_rng(0)
+    noise = 0.1 * rng.standard_normal(2 * RATE)
+    soundfile.write(tmp_path / "old.flac", np.convolve(noise, [1.0, -0.9], "same"), RATE)
+    soundfile.write(tmp_path / "new.flac", 0.1 * rng.standard_normal(2 * RATE), RATE)
+    items = [Item("old", tmp_path / "old.flac", weak=(0,)), Item("new", tmp_path / "new.flac")]
+    plain = clips(items, seconds=1.0, unlabelled=0.5).batch(20, 1, 0)
+    found = clips(items, seconds=1.0, unlabelled=0.5, align=1e-3, align_means=True).batch(20, 1, 0)
+    torch.testing.assert_close(found.features[10:], plain.features[10:])
+    gaps = [(b.features[:10].mean((0, 1)) - b.features[10:].mean((0, 1))).abs().max() for b in (plain, found)]
+    assert gaps[0] > 3.0
+    assert gaps[1] < 0.5
+
+
+def test_places_count_alike_however_many_recordings_they_have(path):
+    """Of ten quiet recordings of one fold and one of another, the one is drawn for half of the quiet half."""
+    many = [Item(f"a{k}", path, weak=(), fold=1, stop=0.5) for k in range(10)]
+    items = [Item("x", path, weak=(0,), fold=1), *many, Item("b", path, weak=(), fold=2, stop=1.0)]
+    found = clips(items, seconds=1.0, balance="places").batch(200, 1, 0)
+    assert found.clip[::2, 0].tolist() == [1.0] * 100
+    assert not found.clip[1::2].any()
+    whole = (found.features[1::2, -1] > found.features[1::2].min() + 1).any(1)  # the other fold's ends in silence
+    assert 35 <= int(whole.sum()) <= 65
