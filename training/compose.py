@@ -4,6 +4,8 @@ OUT/audio/fold1-0000.flac …     the scenes
 OUT/strong.tsv                  filename, onset, offset, event_label: exact to the sample
 OUT/order.tsv, weak.tsv         the same with less
 OUT/scenes.json                 what was done: settings, and of each scene its background, its sources and ratios
+
+Scenes without labels are in no table; `scenes.json` knows what was put into them.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from training.data.combine import join
 from training.data.composer import Composer, Scene, SceneSettings, describe
 from training.data.dataset import Dataset, Item
 from training.data.formats import FORMATS
+from training.data.formats.composed import UNLABELLED
 from training.data.splits import folds, group_of
 
 log = logging.getLogger(__name__)
@@ -44,6 +47,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         How scenes are drawn.
     count
         How many; with `by_fold`, in each fold.
+    unlabelled
+        How many more, whose sounds are not told to a training; with `by_fold`, in each fold.
     seed
         Of all of them; the scene of a number does not depend on how many there are.
     by_fold
@@ -57,6 +62,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     background: list[dict[str, Any]]
     scenes: SceneSettings = SceneSettings()
     count: Annotated[int, Meta(ge=1)] = 100
+    unlabelled: Annotated[int, Meta(ge=0)] = 0
     seed: Annotated[int, Meta(ge=0)] = 0
     by_fold: bool = False
     container: Literal["flac", "wav"] = "flac"
@@ -172,12 +178,13 @@ def compose(plan: Plan, root: Path, out: Path, *, skip_bad: bool = False) -> Ite
     parts = sections(foreground, backgrounds, by_fold=plan.by_fold)
     composers = [Composer(part.foreground, part.backgrounds, plan.scenes) for part in parts]
     (out / "audio").mkdir(parents=True, exist_ok=True)
+    each = plan.count + plan.unlabelled
     done: list[tuple[Item, dict[str, Any]]] = []
     for part, composer in zip(parts, composers, strict=True):
-        for number in range(plan.count):
+        for number in range(each):
             scene = composer.scene(plan.seed, part.fold or 0, number)
             done.append(_write_scene(out, plan, part.fold, number, scene, foreground.labels))
-            yield len(done), len(parts) * plan.count
+            yield len(done), len(parts) * each
     _write_tables(out, plan, foreground, backgrounds, done)
 
 
@@ -199,8 +206,10 @@ def _write_scene(
     stem = f"{number:04d}" if fold is None else f"fold{fold}-{number:04d}"
     name = f"audio/{stem}.{plan.container}"
     soundfile.write(out / name, scene.samples, plan.scenes.rate, subtype="PCM_16", format=plan.container.upper())
-    said = {"file": name, "fold": fold, "split": "", **describe(scene, labels)}
-    return annotations.timed(Item(name, out / name, fold=fold), scene.strong()), said
+    told = number < plan.count
+    said = {"file": name, "fold": fold, "split": "" if told else UNLABELLED, **describe(scene, labels)}
+    item = Item(name, out / name, fold=fold)
+    return annotations.timed(item, scene.strong()) if told else item, said
 
 
 def _write_tables(

@@ -101,13 +101,15 @@ def composed(benchmark: str, data: Path, out: Path, say: Say = lambda _: None) -
 def suited(recipe: Recipe, benchmark: str) -> Recipe:
     """Return the recipe with the benchmark's recordings, of which it knows what its own data set let it know at most.
 
-    That is the classes of each scene, or, where it learns from sequential labels, their order; never the times. What
-    was said about its own classes and backgrounds goes.
+    That is the classes of each scene, or, where it learns from sequential labels, their order; never the times. Scenes
+    without labels come along where its own data set has them. What was said about its own classes and backgrounds goes.
     """
-    known = "order" if recipe.data.table().get("known") == "order" else "weak"
+    own = recipe.data.table()
+    known = "order" if own.get("known") == "order" else "weak"
+    unlabelled = own.get("unlabelled", False)
     return structs.replace(
         recipe,
-        data=Source(benchmark, FORMATS.parse({"kind": "composed", "known": known}, "data")),
+        data=Source(benchmark, FORMATS.parse({"kind": "composed", "known": known, "unlabelled": unlabelled}, "data")),
         background=None,
         augment=tuple(part for part in recipe.augment if part.kind != "background"),
         decode=structs.replace(recipe.decode, labels={}, ignore=[]),
@@ -185,7 +187,7 @@ def _figures(folder: Path, out: Path) -> dict[str, Any]:
     """Measure a run by the times of the scenes that it never saw."""
     done = run.read(folder)
     target = targets.of_run(done, folder.name)
-    source = open_source({**done.recipe.data.table(), "known": "strong"}, out)
+    source = open_source({**done.recipe.data.table(), "known": "strong", "unlabelled": False}, out)
     heard = hear(target, held_out(target, source))
     measured = measure(heard, target.labels, target.rules, exclusive=False)
     frame = heard[0].block.hop / target.rate

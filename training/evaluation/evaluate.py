@@ -124,8 +124,8 @@ class Measured:
 
 
 def held_out(target: Target, source: Source) -> Dataset:
-    """Return the recordings that a target may be judged by: of its fold, or of the official test part, never learnt."""
-    unseen = target.unseen(source.dataset, source.folder)
+    """Return the recordings that a target may be judged by: labelled, never learnt, of its fold or the test part."""
+    unseen = target.unseen(source.dataset, source.folder).where(lambda item: item.weak is not None)
     if target.held_out is not None:
         return unseen.where(lambda item: item.fold in (target.held_out, None))
     parts = {item.split for item in unseen.items}

@@ -17,6 +17,8 @@ from training.data.dataset import Dataset, Item, Sound
 from training.data.formats.registry import FORMATS
 from training.registry import Settings
 
+UNLABELLED = "unlabelled"  # the split of scenes that are in no table
+
 
 class Scene(msgspec.Struct, frozen=True):
     """What `scenes.json` says of a scene that a training wants to know."""
@@ -42,9 +44,12 @@ class ComposedSettings(Settings, frozen=True):
     ----------
     known
         ``strong``: the times, the order and the classes; ``order``: the order and the classes; ``weak``: the classes.
+    unlabelled
+        Whether scenes of which nothing is known come along, for procedures that learn from them.
     """
 
     known: Literal["strong", "order", "weak"] = "strong"
+    unlabelled: bool = False
 
 
 @FORMATS.register("composed", ComposedSettings)
@@ -70,9 +75,15 @@ def load(settings: ComposedSettings, folder: Path) -> Dataset:
             raise ValueError(f"{row.where}: expected a scene of scenes.json, got {row['filename']!r}")
         sounds[row["filename"]] += [sound] if sound else []
     items = tuple(
-        annotations.timed(Item(scene.file, folder / scene.file, fold=scene.fold, split=scene.split), sounds[scene.file])
+        _item(scene, folder, sounds[scene.file])
         for scene in said.scenes
+        if settings.unlabelled or scene.split != UNLABELLED
     )
     dataset = Dataset(folder.name, said.labels, items, licence=said.licence, attribution=said.attribution)
     less = {"strong": lambda x: x, "order": annotations.sequential, "weak": annotations.weak}
     return tables.finished(less[settings.known](dataset), folder)
+
+
+def _item(scene: Scene, folder: Path, sounds: list[Sound]) -> Item:
+    item = Item(scene.file, folder / scene.file, fold=scene.fold, split=scene.split)
+    return item if scene.split == UNLABELLED else annotations.timed(item, sounds)
