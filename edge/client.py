@@ -156,6 +156,7 @@ class Subscriber:
         self._opened: set[tuple[str, str, str, int]] = set()  # open events before that, which were given
         self._ready: Iterator[Event] = iter(())
         self._heard_at: float | None = None
+        self._asked_at = time.monotonic()  # when the subscription was last sent
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._asker: zmq.Socket[bytes] | None = None
         try:
@@ -197,10 +198,25 @@ class Subscriber:
                 watch.over()
                 self._heard_at = time.monotonic()
                 self._ready = self._follow(self._socket.recv_multipart())
-            elif left <= 0:
+                continue
+            self._ask_to_listen_again()
+            if left <= 0:
                 raise StopIteration
-            else:
-                watch.check()
+            watch.check()
+
+    def _ask_to_listen_again(self) -> None:
+        """Subscribe anew where silence says that the device has not heard us.
+
+        libzmq 4.3.5 can lose a subscription that arrives between another client's nonsense and that client's end: in
+        manual mode the nonsense takes its place in the queue of whom to subscribe (``xpub_t::xrecv``).
+        """
+        import zmq
+
+        now = time.monotonic()
+        if now - max(self._heard_at or 0.0, self._asked_at) >= SILENCE_S:
+            self._asked_at = now
+            self._socket.setsockopt_string(zmq.UNSUBSCRIBE, TOPIC_ROOT)
+            self._socket.setsockopt_string(zmq.SUBSCRIBE, TOPIC_ROOT)
 
     def _wanted(self, event: Event) -> bool:
         return not self._labels or event.label is None or event.label in self._labels

@@ -15,7 +15,7 @@ from edge.client import Cursor, Subscriber
 from edge.errors import WireError
 from edge.publish.journal import LEASE, Journal
 from edge.publish.reader import Page, Reader
-from edge.publish.zeromq import Heartbeat, frames
+from edge.publish.zeromq import Heartbeat, Publisher, frames
 
 
 def take(events, count):
@@ -476,6 +476,33 @@ def test_silence_is_told_once_and_so_is_its_end(device, caplog, monkeypatch):
         device.hear("rain")
         events.timeout = 5
         assert [e.label for e in take(events, 1)] == ["rain"]
+
+
+def test_a_subscription_lost_between_anothers_nonsense_and_its_end_is_made_again(monkeypatch):
+    monkeypatch.setattr("edge.client.SILENCE_S", 0.5)
+    device = Publisher("tcp://127.0.0.1:*", "hut")
+    device.announce("mic", "L", 0)
+    rude = zmq.Context()
+    talker = rude.socket(zmq.XSUB)
+    talker.connect(device.endpoint)
+    for message in (b"\x01elsewhere", b"nonsense"):
+        talker.send(message)
+    time.sleep(0.2)
+    with Subscriber(device.endpoint, timeout=0.01) as events:
+        time.sleep(0.2)  # all has arrived now, and nothing was served
+        rude.destroy(linger=0)
+        for _ in range(5):  # ZeroMQ takes the end in, step by step
+            time.sleep(0.05)
+            assert device.socket.poll(0)
+        device.serve()
+        device.send(numbered(1))
+        assert take(events, 1) == []
+        heard, end = [], time.monotonic() + 10
+        while not heard and time.monotonic() < end:
+            heard = take(events, 1)
+            device.serve()
+        assert seqs(heard) == [1]  # it sounds still
+    device.close()
 
 
 @settings(max_examples=12, deadline=None)
