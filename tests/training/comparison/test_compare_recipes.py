@@ -46,12 +46,14 @@ def test_the_steps_are_those_that_the_minutes_leave(monkeypatch, tmp_path):
 def test_a_recipe_is_given_the_benchmarks_weak_labels_and_nothing_else():
     own = recipe.load("esc10-s", ('augment=[{kind="gain"}, {kind="background"}]', 'decode.ignore=["rain"]'))
     given = comparing.suited(own, "domestic-esc10")
-    assert given.data.table() == {"folder": "domestic-esc10", "kind": "composed", "known": "weak"}
+    assert given.data.table() == {"folder": "domestic-esc10", "kind": "composed", "known": "weak", "unlabelled": False}
     assert given.background is None
     assert [part.kind for part in given.augment] == ["gain"]
     assert given.decode == structs.replace(own.decode, labels={}, ignore=[])
     order = recipe.load("esc10-s-weak", ("data.known=order",))
     assert comparing.suited(order, "domestic-esc10").data.table()["known"] == "order"
+    two_passes = comparing.suited(recipe.load("03-crnn"), "domestic-esc10")
+    assert two_passes.data.table()["unlabelled"]  # its second pass learns from them
 
 
 def test_the_table_has_means_and_deviations_best_first():

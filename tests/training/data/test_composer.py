@@ -303,13 +303,26 @@ def test_sets_become_one_by_the_names_of_their_classes(material):
         relabel(second, ["high"])
 
 
+def test_scenes_without_labels_stand_beside_the_same_labelled_ones(tmp_path, material):
+    layout(tmp_path, material[0])
+    out, more = written(tmp_path, tmp_path / "out"), written(tmp_path, tmp_path / "more", unlabelled=3)
+    for table in ("strong.tsv", "order.tsv", "weak.tsv"):
+        assert (out / table).read_bytes() == (more / table).read_bytes()
+    told, all_of_them = sets.load("composed", more, known="weak"), sets.load("composed", more, unlabelled=True)
+    assert [item.name for item in told.items] == [item.name for item in sets.load("composed", out).items]
+    rest = [item for item in all_of_them.items if item.split == "unlabelled"]
+    assert len(all_of_them.items) == len(told.items) + len(rest) == 2 * (4 + 3)
+    assert {(item.weak, item.order, item.strong) for item in rest} == {(None, None, None)}
+    assert {(item.fold, len(item.samples(RATE))) for item in rest} == {(1, 3 * RATE), (2, 3 * RATE)}
+
+
 def test_the_domestic_benchmark_respects_the_folds_of_the_real_esc10(tmp_path):
     for name in ("esc10", "soundscapes-maad"):
         if not (REAL / name).is_dir():
             pytest.skip(f"no {REAL / name}")
     plan = composing.benchmark("domestic-esc10")
     out = tmp_path / "out"
-    for _ in composing.compose(composing.parse({**json.loads(json.dumps(_plain(plan))), "count": 2}), REAL, out):
+    for _ in composing.compose(composing.parse({**_plain(plan), "count": 2, "unlabelled": 0}), REAL, out):
         pass
     said = json.loads((out / "scenes.json").read_text())
     assert [scene["fold"] for scene in said["scenes"]] == [1, 1, 2, 2, 3, 3, 4, 4]

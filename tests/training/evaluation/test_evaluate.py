@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -118,6 +119,8 @@ def test_a_run_is_judged_by_its_fold_and_a_model_by_what_it_never_saw(tones):
     partly = target(learnt=lambda folder, item: folder == "tones" and item.fold == 1)
     assert {i.fold for i in evaluate.held_out(partly, source).items} == {2}
     assert len(evaluate.held_out(partly, evaluate.Source({}, "elsewhere", tones))) == 8
+    unlabelled = replace(tones, items=(replace(tones.items[0], weak=None), *tones.items[1:]))
+    assert len(evaluate.held_out(partly, evaluate.Source({}, "elsewhere", unlabelled))) == 7
 
 
 def test_what_must_stay_quiet_is_asked_of_silence_noise_and_background(tmp_path):
