@@ -15,7 +15,7 @@ run: $(VENV)/.installed
 install: $(VENV)/.installed
 
 test: lint
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile
 
 test-long: $(VENV)/.test-installed
 	$(BIN)/python -m pytest -m long --timeout=1800
