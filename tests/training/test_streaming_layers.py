@@ -117,6 +117,20 @@ def test_the_default_network_has_at_most_150_000_parameters_and_hears_about_two_
     assert 1.5 <= network.receptive_field * 0.02 <= 2.5
 
 
+@pytest.mark.parametrize(("centred", "before", "after"), [(False, 22, 0), (True, 11, 11)])
+def test_a_score_hears_only_the_past_or_as_much_of_what_follows(centred, before, after):
+    torch.manual_seed(0)
+    sizes = DSCNNSettings(stem=4, stages=[(6, 2), (6, 1)], width=8, dilations=[1, 3], embedding=5, centred=centred)
+    network = alive(dscnn(sizes, Shape(16, 4, 50.0)))
+    # three convolutions over 3 frames, one over 5, one of 5 over 13
+    assert (network.receptive_field, network.head.after.ahead) == (1 + before, after)
+    x = torch.randn(1, 60, 16, requires_grad=True)
+    network(x).frame[0, 30].sum().backward()
+    heard = (x.grad[0].abs().sum(1).nonzero().flatten() - 30).tolist()
+    assert -before <= min(heard) < -before / 2
+    assert after / 2 <= max(heard) <= after
+
+
 def test_every_parameter_gets_a_gradient():
     torch.manual_seed(0)
     network = dscnn(DSCNNSettings(stem=4, stages=[(6, 2), (6, 1)], width=8, dilations=[1]), Shape(16, 3, 50.0))
