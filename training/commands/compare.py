@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -26,6 +27,7 @@ from training.commands.evaluate import command_line
 )
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), required=True, help="Processor time per training.")
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Trainings of each recipe.")
+@click.option("--batch", type=click.IntRange(1), help="Examples in a batch at most: smaller ones, more steps.")
 @click.option("--into", type=click.Path(dir_okay=False, path_type=Path), help="File of results that gets the table.")
 @click.option("--section", help="Name of the section of --into; default: the benchmark's.")
 @click.option("--text", default="", help="What stands above the table.")
@@ -36,6 +38,7 @@ def compare(
     out: Path,
     minutes: float,
     seeds: int,
+    batch: int | None,
     into: Path | None,
     section: str | None,
     text: str,
@@ -56,7 +59,8 @@ def compare(
     from training.evaluation import report
 
     try:
-        found = comparing.compare(names, benchmark, data, out, minutes, seeds, lambda line: click.echo(line, err=True))
+        say = partial(click.echo, err=True)
+        found = comparing.compare(names, benchmark, data, out, minutes, seeds=seeds, batch=batch, say=say)
     except ValueError as error:
         raise ConfigError(f"compare: {error}") from None
     made = comparing.section(found, text, command_line(sys.argv[1:]))

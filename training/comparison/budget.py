@@ -48,6 +48,17 @@ def resized(recipe: Recipe, steps: int) -> Recipe:
     return structs.replace(recipe, procedure=structs.replace(recipe.procedure, settings=settings))
 
 
+def batched(recipe: Recipe, size: int) -> Recipe:
+    """Return the recipe with batches of `size` examples at most: where time is short, more steps teach more.
+
+    That is its procedure's ``batch``, and other settings whose names end so.
+    """
+    had = structs.asdict(recipe.procedure.settings)
+    changes = {name: min(size, n) for name, n in had.items() if name == "batch" or name.endswith("_batch")}
+    settings = structs.replace(recipe.procedure.settings, **changes)
+    return structs.replace(recipe, procedure=structs.replace(recipe.procedure, settings=settings))
+
+
 def steps_within(recipe: Recipe, data: Path, minutes: float) -> int:
     """Return how many steps of the recipe take so many minutes of processor time, of all threads together.
 

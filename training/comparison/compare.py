@@ -25,7 +25,7 @@ from edge.inference.card import Decode
 from training import compose, run
 from training import recipe as recipes
 from training.catalogue import entry
-from training.comparison.budget import resized, steps_within
+from training.comparison.budget import batched, resized, steps_within
 from training.data.formats import FORMATS
 from training.evaluation import targets
 from training.evaluation.evaluate import held_out, open_source
@@ -44,7 +44,15 @@ Say = Callable[[str], None]
 
 
 def compare(
-    names: Sequence[str], benchmark: str, data: Path, out: Path, minutes: float, seeds: int, say: Say = lambda _: None
+    names: Sequence[str],
+    benchmark: str,
+    data: Path,
+    out: Path,
+    minutes: float,
+    *,
+    seeds: int = 1,
+    batch: int | None = None,
+    say: Say = lambda _: None,
 ) -> dict[str, Any]:
     """Train and measure what is not done yet; returns all, which also stands in ``compare.json``.
 
@@ -60,14 +68,18 @@ def compare(
         Of processor time for each training.
     seeds
         Trainings of each recipe.
+    batch
+        Examples in a batch at most; the recipe's own number where None.
 
     Raises
     ------
     ConfigError, ValueError
-        A recipe that the benchmark does not suit; an `out` that was begun with other minutes.
+        A recipe that the benchmark does not suit; an `out` that was begun with other minutes or batches.
     """
     composed(benchmark, data, out, say)
     chosen = [suited(recipes.load(name), benchmark) for name in names]
+    if batch:
+        chosen = [batched(recipe, batch) for recipe in chosen]
     twice = [name for name, count in Counter(recipe.name for recipe in chosen).items() if count > 1]
     if twice:
         raise ConfigError(f"compare: expected recipes of different names, got {twice[0]!r} twice; rename one")

@@ -32,6 +32,14 @@ def test_lengths_of_a_procedure_keep_their_proportion_and_the_warmup_its_share()
     assert (long.procedure.settings.steps, long.procedure.settings.warmup) == (5000, 100)
 
 
+def test_every_batch_of_a_procedure_is_made_smaller_and_none_larger():
+    own = recipe.load("03-crnn").procedure.settings
+    assert (own.batch, own.first_batch) == (16, 16)
+    less = budget.batched(recipe.load("03-crnn"), 12).procedure.settings
+    assert (less.batch, less.first_batch) == (12, 12)
+    assert budget.batched(recipe.load("03-crnn"), 1000).procedure.settings == own
+
+
 def test_the_steps_are_those_that_the_minutes_leave(monkeypatch, tmp_path):
     # 3 s before the first step, 0.5 s for each: 60 s hold (60 - 3) / 0.5 = 114 steps.
     monkeypatch.setattr(budget, "_seconds", lambda r, _: 3 + 0.5 * r.procedure.settings.steps)
