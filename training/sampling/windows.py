@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
@@ -19,11 +18,11 @@ from msgspec import Meta
 from edge.frontend.stream import FrontEnd
 from training.batch import Batch
 from training.data.dataset import Item
+from training.data.windows import beside
 from training.registry import Settings
 from training.sampling.registry import SAMPLERS, Material
 
 Float32 = npt.NDArray[np.float32]
-NEAR = 1e-6  # seconds: windows so near stand beside one another
 
 
 class WindowsSamplingSettings(Settings):
@@ -89,27 +88,3 @@ class Windows:
             targets[first:stop] = 0.0
             targets[first:stop, list(item.weak or ())] = 1.0
         return sound, targets
-
-
-def beside(items: Sequence[Item], seconds: float) -> list[list[Item]]:
-    """Windows in rows: each of one recording, in the order of time, without a hole.
-
-    Raises
-    ------
-    ValueError
-        An item is no window of this length, or is not labelled.
-    """
-    for item in items:
-        long = item.stop is not None and item.stop - item.start > seconds + NEAR
-        if item.weak is None or item.stop is None or long:
-            found = "no labels" if item.weak is None else "a whole recording" if item.stop is None else "a longer one"
-            raise ValueError(f"{item.name}: expected a labelled window of {seconds:g} s (`data.window`), got {found}")
-    ordered = sorted(items, key=lambda item: (str(item.path), item.start))
-    rows = [ordered[:1]] if ordered else []
-    for before, item in pairwise(ordered):
-        joins = item.path == before.path and abs(item.start - (before.stop or 0.0)) <= NEAR
-        if joins:
-            rows[-1].append(item)
-        else:
-            rows.append([item])
-    return rows

@@ -11,8 +11,8 @@ import pytest
 from edge.frontend.spec import parse
 from training.data.dataset import Dataset, Item
 from training.data.shelf import Shelf
+from training.data.windows import beside
 from training.sampling import SAMPLERS, Material
-from training.sampling.windows import beside
 
 RATE = 1000
 SPEC = parse({"rate": RATE, "frames": {"window": 100, "hop": 100}, "bands": {"kind": "mel", "count": 4}})
