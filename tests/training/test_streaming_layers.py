@@ -120,7 +120,7 @@ def test_the_default_network_has_at_most_150_000_parameters_and_hears_about_two_
 @pytest.mark.parametrize(("centred", "before", "after"), [(False, 22, 0), (True, 11, 11)])
 def test_a_score_hears_only_the_past_or_as_much_of_what_follows(centred, before, after):
     torch.manual_seed(0)
-    sizes = DSCNNSettings(stem=4, stages=[(6, 2), (6, 1)], width=8, dilations=[1, 3], embedding=5, centred=centred)
+    sizes = DSCNNSettings(stem=4, stages=[(6, 2), (6, 1)], width=8, dilations=[1, 3], embedding=5, causal=not centred)
     network = alive(dscnn(sizes, Shape(16, 4, 50.0)))
     # three convolutions over 3 frames, one over 5, one of 5 over 13
     assert (network.receptive_field, network.head.after.ahead) == (1 + before, after)

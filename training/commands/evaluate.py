@@ -18,6 +18,12 @@ WRITTEN = ("--out", "--into", "--section", "--title", "--text")
 @click.command()
 @click.argument("targets", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @data_options
+@click.option(
+    "--vote",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Another run or model: frames count where most say that the recording has the class.",
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for report.json, .md and PNGs.")
 @click.option("--into", type=click.Path(dir_okay=False, path_type=Path), help="File of results that gets the section.")
 @click.option("--section", help="Name of the section of --into.")
@@ -30,6 +36,7 @@ def evaluate(
     kind: str | None,
     settings: tuple[str, ...],
     background: str | None,
+    vote: tuple[Path, ...],
     out: Path | None,
     into: Path | None,
     section: str | None,
@@ -40,7 +47,8 @@ def evaluate(
 
     Each is judged only by recordings that its training never saw: a run by the fold that it held out, a model by what
     its card does not name. Runs that held out different folds are also measured together. With one model among the
-    targets, all are decided by its card's rules.
+    targets, all are decided by its card's rules. With --vote, given twice, three networks say which classes a
+    recording has, and each target when.
 
     \b
     Examples:
@@ -48,6 +56,7 @@ def evaluate(
       wheatear evaluate runs/esc10-s-fold* edge/zoo/esc10-s --data ../shared/data --out report
       wheatear evaluate edge/zoo/esc10-s --data ../shared/data --folder esc50 --format esc --set subset=esc50
       wheatear evaluate runs/fold* --data ../shared/data --into docs/results.json --section esc10-s
+      wheatear evaluate runs/19-two-rate --vote runs/16-gcrnn --vote runs/43-cnn8 --data ../shared/data
     """
     from training.evaluation import report
     from training.evaluation.evaluate import evaluate as measure
@@ -56,7 +65,7 @@ def evaluate(
         raise ConfigError("evaluate: expected --into FILE and --section NAME together, got one of them")
     try:
         with progress() as tell:
-            found = measure(targets, data, table_of(folder, kind, settings), background_of(background), tell)
+            found = measure(targets, data, table_of(folder, kind, settings), background_of(background), tell, vote)
     except ValueError as error:
         raise ConfigError(f"evaluate: {error}") from None
     found |= {"title": title or section or "", "text": text, "command": command_line(sys.argv[1:])}

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from training.data.dataset import Dataset, Item, Sound
 
 LEAST = 0.1  # seconds of a sound that are heard
+NEAR = 1e-6  # seconds: windows so near stand beside one another
 
 
 def windows(dataset: Dataset, size: float, seconds: Mapping[str, float]) -> Dataset:
@@ -36,6 +38,30 @@ def fold_per_recording(items: Sequence[Item]) -> list[Item]:
     silent = [item for item in items if not item.weak]
     numbers |= {item.name: k % max(1, len(sounding)) + 1 for k, item in enumerate(silent)}
     return [replace(item, fold=numbers[item.name]) for item in items]
+
+
+def beside(items: Sequence[Item], seconds: float) -> list[list[Item]]:
+    """Windows in rows: each of one recording, in the order of time, without a hole.
+
+    Raises
+    ------
+    ValueError
+        An item is no window of this length, or is not labelled.
+    """
+    for item in items:
+        long = item.stop is not None and item.stop - item.start > seconds + NEAR
+        if item.weak is None or item.stop is None or long:
+            found = "no labels" if item.weak is None else "a whole recording" if item.stop is None else "a longer one"
+            raise ValueError(f"{item.name}: expected a labelled window of {seconds:g} s (`data.window`), got {found}")
+    ordered = sorted(items, key=lambda item: (str(item.path), item.start))
+    rows = [ordered[:1]] if ordered else []
+    for before, item in pairwise(ordered):
+        joins = item.path == before.path and abs(item.start - (before.stop or 0.0)) <= NEAR
+        if joins:
+            rows[-1].append(item)
+        else:
+            rows.append([item])
+    return rows
 
 
 def _cut(item: Item, size: float, seconds: float) -> list[Item]:

@@ -13,6 +13,7 @@ from training.evaluation import probes, targets
 from training.evaluation.heard import Heard, hear, nothing_sounds
 from training.evaluation.measures import Figures, across, measure
 from training.evaluation.targets import Target
+from training.evaluation.vote import voted
 
 Tell = Callable[[str, int, int], None]
 
@@ -54,6 +55,7 @@ def evaluate(
     table: dict[str, Any] | None = None,
     background: dict[str, Any] | None = None,
     tell: Tell = lambda *_: None,
+    voters: Sequence[Path] = (),
 ) -> Figures:
     """Measure run and model folders.
 
@@ -70,6 +72,8 @@ def evaluate(
         Data sets instead of those that the run or card names.
     tell
         Called with a target's name, and the number of recordings done and of all.
+    voters
+        Runs and model folders that say with each target which classes a recording has; see `training.evaluation.vote`.
 
     Returns
     -------
@@ -86,6 +90,9 @@ def evaluate(
         The data cannot be read, or two runs held out the same fold.
     """
     loaded = _with_one_rule([t for folder in folders for t in targets.load(folder)], folders)
+    if voters:
+        heard = [t for folder in voters for t in targets.load(folder)]
+        loaded = [voted(t, heard) for t in loaded]
     labels = targets.same_labels(loaded)
     source = open_source(table or _named(loaded), data)
     quiet_table = background or next((t.background for t in loaded if t.background), None)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edge.blocks import ScoreBlock
 from edge.inference.card import Decode
 from training.data.dataset import Dataset, Item, Sound
+from training.data.windows import beside
 from training.evaluation.targets import Target, clip_scores
 from training.metrics.events import decode, sounds
 
@@ -86,6 +87,37 @@ def hear(
         found = Heard(item, len(samples) / target.rate, block, clip_scores(block))
         heard.append(found if keep or item.strong is not None else found.thin(target.labels, target.rules))
         tell(k + 1, len(dataset))
+    return heard
+
+
+def hear_windows(
+    target: Target, dataset: Dataset, size: float, tell: Callable[[int, int], None] = lambda *_: None
+) -> list[Heard]:
+    """Score windows that were labelled one by one, each row of them in one piece, as recordings are heard.
+
+    Parameters
+    ----------
+    size
+        Seconds of a window.
+
+    Raises
+    ------
+    ValueError
+        As `hear`; or an item is no such window.
+    """
+    dataset, heard = relabelled(dataset, target.labels), []
+    for row in beside(dataset.items, size):
+        samples = replace(row[0], stop=row[-1].stop).samples(target.rate)
+        block = target.scorer(samples)
+        for item in row:
+            length = (item.stop or 0.0) - item.start
+            first, stop = (
+                round((t - row[0].start) * block.rate / block.hop) for t in (item.start, item.start + length)
+            )
+            running = None if block.clip is None else block.clip[first:stop]
+            cut = replace(block, scores=block.scores[first:stop], clip=running, embeddings=None)
+            heard.append(Heard(item, length, cut, clip_scores(cut)))
+            tell(len(heard), len(dataset))
     return heard
 
 

@@ -205,9 +205,9 @@ def _mmnet(scheme: str, *, causal: bool = False) -> Network:
     return mmnet(sizes, Shape(8, CLASSES, 50.0))
 
 
-def _dscnn() -> Network:
-    sizes = DSCNNSettings(stem=4, stages=[(6, 2), (6, 1)], width=8, kernel=3, dilations=[1, 2], embedding=5)
-    return dscnn(sizes, Shape(16, CLASSES, 50.0))
+def _dscnn(*, causal: bool = True) -> Network:
+    sizes = {"stem": 4, "stages": [(6, 2), (6, 1)], "width": 8, "kernel": 3, "dilations": [1, 2], "embedding": 5}
+    return dscnn(DSCNNSettings(**sizes, causal=causal), Shape(16, CLASSES, 50.0))
 
 
 NETWORKS: dict[str, Callable[[], Network]] = {
@@ -228,6 +228,7 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     **{f"mmnet {scheme}": lambda scheme=scheme: _mmnet(scheme) for scheme in SCHEMES},
     "mmnet causal": lambda: _mmnet("mm", causal=True),
     "dscnn": _dscnn,
+    "dscnn both ways": lambda: _dscnn(causal=False),
     "crnn": _crnn,
     "tcn": _tcn,
     "waveform": _waveform,

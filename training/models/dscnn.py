@@ -1,4 +1,4 @@
-"""A depthwise-separable CNN that scores every frame and sees only the past, or as much of what follows.
+"""A depthwise-separable CNN that scores every frame, and sees only the past unless it is told otherwise.
 
 features [B, T, 64]
   stem      3×5 conv, frequency ÷2                          each frequency stage halves the bands and keeps time
@@ -41,9 +41,9 @@ class DSCNNSettings(Settings):
         Size of the vector before the last dense layer.
     dropout
         Before the embedding (whole channels) and behind it.
-    centred
-        Whether each convolution looks ahead as far as back. Taught by weak labels, one that sees only the past may
-        answer for a sound at any time while it remembers it; a centred one can be wrong by half its view at most.
+    causal
+        Hear the past only; else as far ahead as back, and every score is late by that. Labels without times leave it
+        open where in its past a causal network fires: it does so when it is sure, and its events come late.
     """
 
     stem: int = 16
@@ -53,14 +53,14 @@ class DSCNNSettings(Settings):
     dilations: list[int] = msgspec.field(default_factory=lambda: [1, 2, 4, 8, 8])
     embedding: int = 96
     dropout: float = 0.2
-    centred: bool = False
+    causal: bool = True
 
 
 @MODELS.register("dscnn", DSCNNSettings)
 def dscnn(settings: DSCNNSettings, shape: Shape) -> Network:
     """Build the network for a number of bands and classes."""
     s, channels, bands = settings, settings.stem, -(-shape.bands // 2)
-    ahead: Lookahead = "same" if s.centred else 0
+    ahead: Lookahead = 0 if s.causal else "same"
     layers: list[StreamLayer] = [Conv((1, s.stem), (3, 5), stride=(1, 2), lookahead=ahead)]
     for out, stride in s.stages:
         layers.append(_separable((channels, out), stride, ahead))

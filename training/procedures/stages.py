@@ -146,6 +146,13 @@ def taught(job: Job, frames: Mapping[str, Float32], tags: Mapping[str, tuple[int
     return replace(job, draw=frames_alone)
 
 
+def tagged(job: Job, tags: Mapping[str, tuple[int, ...]]) -> Job:
+    """Return the job whose recordings have these tags as the labels of their clips, by their names."""
+    material = material_of(job)
+    items = tuple(replace(item, weak=tags[item.name]) for item in material.dataset.items)
+    return replace(job, draw=job.redraw(replace(material, dataset=replace(material.dataset, items=items))))
+
+
 def labelled(job: Job) -> Job:
     """Return the job whose batches are drawn from labelled recordings alone: the others teach a first stage nothing."""
     material = material_of(job)

@@ -17,12 +17,12 @@ GRID = np.round(np.arange(11) / 10, 1)  # of thresholds
 UNTUNED = 0.5  # where nothing that could choose is held back
 
 
-def tags_of(job: Job, network: nn.Module) -> dict[str, Tags]:
-    """Tags of all recordings by their names: a labelled one has its labels."""
+def tags_of(job: Job, network: nn.Module | None) -> dict[str, Tags]:
+    """Tags of all recordings by their names: a labelled one has its labels; None where all are labelled."""
     dataset = material_of(job).dataset
     tags = {item.name: item.weak for item in dataset.items if item.weak is not None}
     unknown = dataset.where(lambda item: item.weak is None)
-    if len(unknown):
+    if network is not None and len(unknown):
         thresholds = chosen(job, network)
         tags |= {one.item.name: voted(one.clip, thresholds) for one in shown(job, network, unknown)}
     return tags

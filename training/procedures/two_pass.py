@@ -1,14 +1,16 @@
-"""Two passes: a tagger says which classes an unlabelled recording has, a second network learns frames (cards 03, 14).
+"""Two passes: a tagger says which classes an unlabelled recording has, a second network learns from all (03, 12, 14).
 
 weak labels ──▶ first network ──▶ tags of the unlabelled recordings ─┐
           └─────────────────── tags of the labelled ones ────────────┴▶ frames ──▶ the recipe's network
 
-Frames have their recording's tags, all of them or those with energy. The first network learns from clips by the
-recipe's loss, the second from frames alone by the same: `frame_weight` and `clip_weight` are both above 0.
+Frames have their recording's tags, all of them or those with energy; or clips have them, and frames nothing. The first
+network learns from clips by the recipe's loss, the second from frames alone by the same: `frame_weight` and
+`clip_weight` are both above 0.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -23,6 +25,7 @@ from training.procedures.stages import (
     labelled,
     learn,
     material_of,
+    tagged,
     taught,
     unfinished,
 )
@@ -38,20 +41,21 @@ class TwoPassSettings(FitSettings):
     first_steps, first_batch
         Of the first network; it is not trained where every recording is labelled.
     frames
-        Which frames have their recording's tags: ``all`` (card 03), or ``loud`` ones (card 14).
+        Which frames have their recording's tags: ``all`` (card 03), or ``loud`` ones (card 14); ``none``: the second
+        network is a tagger as well, retrained on the tags of all clips (card 12).
     gate
         Least mean of a loud frame's features.
     """
 
     first_steps: Positive = 1500
     first_batch: Positive = 16
-    frames: Literal["all", "loud"] = "all"
+    frames: Literal["all", "loud", "none"] = "all"
     gate: float = 0.0
 
 
 @PROCEDURES.register("two-pass", TwoPassSettings)
 def two_pass(settings: TwoPassSettings) -> Procedure:
-    """Return the procedure that tags, then teaches frames.
+    """Return the procedure that tags, then teaches frames or clips by the tags.
 
     Raises
     ------
@@ -73,9 +77,16 @@ def _two_pass(settings: TwoPassSettings, job: Job) -> Fitted:
         if tagger is None:
             return unfinished(job)
         tags = tags_of(job, tagger)
-    frames = {item.name: _frames(job, item, tags[item.name], settings) for item in dataset.items}
-    fitted = finish(taught(job, frames, tags), settings)
+    fitted = finish(_second(job, tags, settings), settings)
     return replace(fitted, figures={**fitted.figures, "tagged": unlabelled})
+
+
+def _second(job: Job, tags: Mapping[str, Tags], settings: TwoPassSettings) -> Job:
+    """The job of the second network."""
+    if settings.frames == "none":
+        return tagged(job, tags)
+    items = material_of(job).dataset.items
+    return taught(job, {item.name: _frames(job, item, tags[item.name], settings) for item in items}, tags)
 
 
 def _frames(job: Job, item: Item, tags: Tags, settings: TwoPassSettings) -> Float32:

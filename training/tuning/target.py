@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from training import recipe as recipes
 from training.data.dataset import Dataset
 from training.evaluation import targets
 from training.evaluation.evaluate import Source, Tell, background_of, held_out, open_source
-from training.evaluation.heard import Heard, hear
+from training.evaluation.heard import Heard, hear, hear_windows
 from training.evaluation.measures import HEADLINES, Figures
 from training.evaluation.targets import Target
 from training.tuning.refine import Tagger, refine
@@ -130,12 +131,18 @@ def _heard(
         parts = [chosen, *([background_of(target, quiet)] if quiet else [])]
         for part in parts:
             if part is not None and len(part):
-                new = hear(target, part, lambda done, total, name=target.name: tell(name, done, total))
+                new = _listened(target, part, source, partial(tell, target.name))
                 heard += new
                 groups += [k] * len(new)
     if not heard:
         raise ConfigError(f"tune: expected recordings to choose by, got none of {source.folder} that are held out")
     return heard, groups
+
+
+def _listened(target: Target, part: Dataset, source: Source, tell: Callable[[int, int], None]) -> list[Heard]:
+    """Score recordings; windows that are labelled one by one are heard in one piece, as the device will hear them."""
+    size = float(source.table.get("window", 0.0))
+    return hear_windows(target, part, size, tell) if size and part.labels else hear(target, part, tell)
 
 
 def _tagger(target: Target) -> Tagger:

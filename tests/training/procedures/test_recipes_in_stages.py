@@ -21,7 +21,8 @@ RECIPES = {
     "14-inception-crnn": ("model.stem=4", "model.branch=2", "model.reduced=2", "procedure.first_steps=4"),
     "16-gcrnn": ("model.maps=4",),
     "34-rcnn-shallow": (
-        "model.maps=4", 'procedure.teacher={kind="rcnn", maps=4, hidden=4}', "procedure.teacher_steps=4"
+        "model.maps=4", 'procedure.teacher={kind="rcnn", maps=4, hidden=4}', "procedure.teacher_steps=4",
+        'procedure.rival={kind="rcnn", maps=3, hidden=3}', "inner=0.4",
     ),
 }  # fmt: skip
 

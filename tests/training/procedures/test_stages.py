@@ -22,7 +22,7 @@ from training.layers.streaming import Sequential
 from training.losses.frame_clip import FrameClipSettings, frame_clip
 from training.procedures.iterate import IterateSettings, iterate
 from training.procedures.registry import Job
-from training.procedures.stages import labelled, taught
+from training.procedures.stages import labelled, tagged, taught
 from training.procedures.two_pass import TwoPassSettings, two_pass
 from training.sampling import Material
 from training.sampling.clips import Clips, ClipsSettings
@@ -39,6 +39,7 @@ SPEC = parse(
 )
 HOW = {"steps": 12, "batch": 4, "warmup": 1, "rate": 0.02, "average": 0.5}
 TWO_PASS = TwoPassSettings(first_steps=8, first_batch=3, **HOW)
+RETRAINED = TwoPassSettings(first_steps=8, first_batch=3, frames="none", **HOW)
 ITERATE = IterateSettings(teacher_steps=8, rounds=3, median=0.15, sigma=0.05, **HOW)
 
 
@@ -77,7 +78,9 @@ def job(dataset, folder, until=None):
     return Job(network(), redraw(material), loss, folder / "checkpoint.safetensors", **more)
 
 
-@pytest.mark.parametrize(("procedure", "stages"), [(two_pass(TWO_PASS), 1), (iterate(ITERATE), 3)])
+@pytest.mark.parametrize(
+    ("procedure", "stages"), [(two_pass(TWO_PASS), 1), (two_pass(RETRAINED), 1), (iterate(ITERATE), 4)]
+)
 def test_a_training_killed_in_any_stage_gives_the_same_weights(procedure, stages, dataset, tmp_path):
     whole = procedure(job(dataset, tmp_path / "whole"))
     assert len(list((tmp_path / "whole").glob("checkpoint.*.lesson.safetensors"))) == stages
@@ -91,10 +94,10 @@ def test_a_training_killed_in_any_stage_gives_the_same_weights(procedure, stages
 
 
 def test_a_killed_stage_is_not_taken_for_a_finished_one(dataset, tmp_path):
-    assert iterate(ITERATE)(job(dataset, tmp_path / "run", 9)).curve == []  # the teacher has 8 steps, a round has 12
+    assert iterate(ITERATE)(job(dataset, tmp_path / "run", 9)).curve == []  # the first two have 8 steps, a round has 12
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    lessons = {"checkpoint.teacher.lesson.safetensors", "checkpoint.round1.lesson.safetensors"}
-    assert names == {"checkpoint.teacher.safetensors", *lessons}
+    lessons = {f"checkpoint.{name}.lesson.safetensors" for name in ("tagger", "teacher", "round1")}
+    assert names == {"checkpoint.tagger.safetensors", "checkpoint.teacher.safetensors", *lessons}
 
 
 def test_later_stages_are_taught_frames_alone_of_every_recording(dataset, tmp_path):
@@ -111,8 +114,28 @@ def test_a_first_stage_is_drawn_from_labelled_recordings_alone(dataset, tmp_path
     assert all((batch.clip >= 0).all() for batch in batches)
 
 
+def test_tags_of_unlabelled_recordings_are_taught_as_labels_of_clips(dataset, tmp_path):
+    found = tagged(job(dataset, tmp_path / "run"), {item.name: (1,) for item in dataset.items})
+    batch = found.draw(8, 0)
+    assert batch.clip.tolist() == [[0.0, 1.0]] * 8
+    assert batch.frame is None
+
+
+@pytest.mark.parametrize("procedure", [two_pass(RETRAINED), iterate(ITERATE)])
+def test_the_second_network_learns_from_the_clips_of_all_recordings(procedure, dataset, tmp_path):
+    """Card 12 and passes 0 and 1 of card 34: the tagger's labels, from then on."""
+    seen = drawn_from(procedure, job(dataset, tmp_path / "run"))
+    assert [(len(m.dataset), len(m.frames)) for m in seen[:2]] == [(4, 0), (6, 0)]
+    assert all(item.weak is not None for item in seen[1].dataset.items)
+
+
 def material_taught(procedure, job):
     """What the last stage of a procedure draws from."""
+    return drawn_from(procedure, job)[-1]
+
+
+def drawn_from(procedure, job):
+    """What the stages of a procedure draw from."""
     drawn = []
 
     def redraw(material):
@@ -120,7 +143,7 @@ def material_taught(procedure, job):
         return job.redraw(material)
 
     procedure(replace(job, redraw=redraw))
-    return drawn[-1]
+    return drawn
 
 
 def test_a_gated_pass_teaches_the_labels_where_the_tone_sounds(dataset, tmp_path):

@@ -77,7 +77,7 @@ def cut_down(recipe: Recipe) -> Recipe:
     table["sampling"] |= {key: 2 for key in ("speeds", "negatives") if key in table["sampling"]}
     table["decode"] = {key: value for key, value in table["decode"].items() if key not in ("labels", "ignore")}
     table["augment"] = [part for part in table["augment"] if part["kind"] != "background"]
-    table["inner"] = 0.0
+    table["inner"] = 0.5 if "rival" in table["procedure"] else 0.0
     short = {"steps": 2, "teacher_steps": 2, "first_steps": 2, "batch": 2, "first_batch": 2, "warmup": 1}
     short |= {"validate_every": 0, "patience": 0}
     table["procedure"] |= {key: value for key, value in short.items() if key in table["procedure"]}

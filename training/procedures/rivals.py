@@ -1,0 +1,71 @@
+"""Which of several networks tells a class best, by recordings that are held back for choosing (card 34).
+
+            network 0   network 1
+class a        .61  ◀      .48        each class is told by the network with the better F1; the first of equal ones
+class b        .30         .55  ◀     frames: column a of network 0, column b of network 1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from edge.blocks import ScoreBlock
+from edge.inference.card import Decode
+from training.procedures.registry import Job
+from training.procedures.stages import Shown, material_of, shown
+from training.tuning import sweep
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Smooth = Callable[[Float32], Float32]
+ON = 0.5  # score from which a frame has a class
+
+
+def best_of(job: Job, networks: Sequence[nn.Module], smooth: Smooth) -> list[int]:
+    """Return which network is best at each class, by its smoothed frames of the recordings held back.
+
+    A class is judged by the F1 of its events (200 ms / 20 %) where times of it are known, else of clips: does any frame
+    have it?
+
+    Raises
+    ------
+    ValueError
+        Nothing is held back, or nothing is known of it.
+    """
+    known = job.inner.where(lambda item: item.weak is not None)
+    if not len(known):
+        raise ValueError("procedure: expected labelled recordings to choose between networks by, got none: set `inner`")
+    said = [[one._replace(frame=smooth(one.frame)) for one in shown(job, network, known)] for network in networks]
+    f1 = np.array([f1_of(some, job) for some in said])
+    return [int(best) for best in f1.argmax(0)]
+
+
+def f1_of(said: Sequence[Shown], job: Job) -> Float64:
+    """F1 ``[C]`` of what a network's smoothed frames say."""
+    spec = material_of(job).spec
+    blocks = [ScoreBlock("recording", 0, spec.hop, spec.rate, one.frame, spec.hop) for one in said]
+    classes = said[0].frame.shape[1]
+    return np.array([_f1(said, blocks, label) for label in range(classes)])
+
+
+def merged(frames: Sequence[Float32], best: Sequence[int]) -> Float32:
+    """Return ``[T, C]`` whose column of each class is that of its best network, from all of theirs."""
+    return np.stack([frames[network][:, label] for label, network in enumerate(best)], axis=1)
+
+
+def _f1(said: Sequence[Shown], blocks: Sequence[ScoreBlock], label: int) -> float:
+    sounds = [one.item.strong or () for one in said]
+    truth = sweep.truth_of(sounds, label)
+    if len(truth.edges):
+        timed = [k for k, one in enumerate(said) if one.item.strong is not None]
+        truth = sweep.truth_of([sounds[k] for k in timed], label)
+        pair = np.array([[ON, ON]])
+        events, hits = sweep.counts([blocks[k] for k in timed], label, Decode(on=ON, off=ON), pair, truth)[0].sum(0)
+        return float(2 * hits / (events + len(truth.edges)))
+    there = np.array([label in (one.item.weak or ()) for one in said])
+    found = np.array([bool((one.frame[:, label] >= ON).any()) for one in said])
+    return float(2 * (there & found).sum() / max(1, there.sum() + found.sum()))
