@@ -112,6 +112,27 @@ def levels(as_json: bool, document: Path | None, **options: Any) -> None:
 
 
 @bench.command()
+@click.option("--config", "path", required=True, type=click.Path(path_type=Path, dir_okay=False), help="One stream.")
+@click.option("--sound", required=True, type=click.Path(path_type=Path, dir_okay=False), help="What it shall hear.")
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Interleaved rounds.")
+@outputs
+def second(path: Path, sound: Path, rounds: int, as_json: bool, document: Path | None) -> None:
+    """Measure how much of a recording a second stage hears, and the processor time that this saves.
+
+    \b
+    Example:
+      wheatear bench second --config garden-birds.toml --sound dawn.flac
+    """
+    from edge.config import load, override
+    from edge.config.settle import settle
+
+    config = settle(override(load(path), {"source": str(sound)}))
+    from bench import second as benchmark
+
+    _show([benchmark.run(config, rounds)], as_json, document, "bench second")
+
+
+@bench.command()
 @click.argument("folders", nargs=-1, metavar="[FOLDER]...")
 @click.option("--duration", "seconds", default=20.0, show_default=True, type=click.FloatRange(1), help="Of sound.")
 @click.option("--rounds", default=7, show_default=True, type=click.IntRange(1), help="Interleaved rounds.")

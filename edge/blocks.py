@@ -111,8 +111,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     rule
         The decision rule that made the event, in words.
     reason
-        Why it ended: ``offset``, ``gap``, ``stop``, ``interrupted``, ``gate`` (a level gate closed, or its hours were
-        over); details of other types.
+        Why it ended: ``offset``, ``gap``, ``stop``, ``interrupted``, ``gate`` (its model was not to listen: a
+        level gate, the hours, a second stage); details of other types.
     model
         ``name@version`` of the model that heard it.
     durable

@@ -26,6 +26,8 @@ class Pipeline:
         Decision rules; the model card's where None.
     on_scores
         Called with each block of scores before the decoder sees it.
+    padded
+        Whether silence may fill up a last window; see `edge.inference.scorer.Scorer.flush`.
     """
 
     def __init__(
@@ -34,14 +36,15 @@ class Pipeline:
         maker: EventMaker,
         rules: Decode | None = None,
         on_scores: Callable[[ScoreBlock], None] | None = None,
+        padded: bool = True,
     ) -> None:
         self.maker = maker
-        self._on_scores = on_scores
+        self._on_scores, self._padded = on_scores, padded
         self._resampler = Resampler(maker.rate, model.card.input.rate, model.spec.resampler if model.spec else "HQ")
         self._front = FrontEnd(model.spec) if model.spec else Waveform(model.card.input.rate)
         self._scorer = model.stream()
         self._decoder = Decoder(model.labels, rules or model.card.decode)
-        self._epoch = ""
+        self._epoch = self._heard = ""  # of the piece, of the last one
         self._next = 0
 
     @property
@@ -53,7 +56,8 @@ class Pipeline:
         """Events that this block decides; a gap or a new epoch first ends what was open."""
         events: list[Event] = []
         if (block.epoch, block.start) != (self._epoch, self._next):
-            events += self.flush("gap")
+            if self._epoch or block.gap or block.epoch != self._heard:  # else a gate has opened again
+                events += self.flush("gap")
             if block.gap:
                 events.append(self.maker.gap(block))
             self._reset(block.epoch, block.start)
@@ -62,17 +66,17 @@ class Pipeline:
 
     def flush(self, reason: str) -> list[Event]:
         """Decide what the end of the piece decides, and end open events for `reason`."""
-        if not self._epoch:
-            return []
-        found = self._detect(self._resampler.flush())
-        found += self._decide(self._scorer.push(self._front.flush()))
-        found += self._decide(self._scorer.flush())
-        events = self._events(found + self._decoder.flush(reason))
-        self._epoch = ""  # a second flush has nothing to say
-        return events
+        found: list[Detection] = []
+        if self._epoch:
+            found += self._detect(self._resampler.flush())
+            found += self._decide(self._scorer.push(self._front.flush()))
+            found += self._decide(self._scorer.flush(self._padded))
+        self._epoch = ""  # a second flush can only end a state that outlasted the first
+        return self._events(found + self._decoder.flush(reason))
 
     def _reset(self, epoch: str, start: int) -> None:
-        self._epoch, self._next = epoch, start
+        self._epoch = self._heard = epoch
+        self._next = start
         self._resampler.reset(epoch, start)
         model_start = self._resampler.next
         self._front.reset(epoch, model_start)
@@ -93,4 +97,4 @@ class Pipeline:
         return self._decoder.push(scores)
 
     def _events(self, found: list[Detection]) -> list[Event]:
-        return [self.maker.detection(self._epoch, detection, self._resampler.rate) for detection in found]
+        return [self.maker.detection(self._heard, detection, self._resampler.rate) for detection in found]

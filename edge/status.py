@@ -69,6 +69,10 @@ class StreamStatus(msgspec.Struct):
         Events handed over so far.
     model
         ``name@version`` of each model, joined by commas.
+    second
+        That of the second stage alone; "" where there is none.
+    second_samples
+        Source samples that it was given.
     levels
         Of the last whole minute, where they are measured.
     error
@@ -97,6 +101,8 @@ class StreamStatus(msgspec.Struct):
     last_sample_ns: int = 0
     events: int = 0
     model: str = ""
+    second: str = ""
+    second_samples: int = 0
     levels: Levels | None = None
     error: str = ""
 
@@ -104,6 +110,11 @@ class StreamStatus(msgspec.Struct):
     def waiting(self) -> bool:
         """In a state in which no sound is expected."""
         return self.state in WAITING
+
+    @property
+    def second_share(self) -> float:
+        """Share of the sound so far that the second stage was given: its duty cycle, 0 … 1."""
+        return self.second_samples / self.samples if self.samples else 0.0
 
     def drop(self, queue: str, blocks: int = 1) -> None:
         """Count what `queue` left out."""

@@ -17,10 +17,11 @@ from edge.config.config import Config
 from edge.config.load import load, override
 from edge.config.outputs import Curve, JournalFile, JsonLines, Metrics, Mqtt, Publish
 from edge.config.profile import DeviceProfile
-from edge.config.streams import Gate, Rules, Schedule, Slug, Stream
+from edge.config.streams import Condition, Gate, Rules, Schedule, Second, Slug, Stream
 
 __all__ = [
     "Clips",
+    "Condition",
     "Config",
     "Curve",
     "DeviceProfile",
@@ -32,6 +33,7 @@ __all__ = [
     "Publish",
     "Rules",
     "Schedule",
+    "Second",
     "Slug",
     "Stream",
     "load",

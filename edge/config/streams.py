@@ -9,12 +9,15 @@ import msgspec
 from msgspec import Meta
 
 from edge.ids import slug
-from edge.inference.card import Decode, Probability, Seconds
+from edge.inference.card import Decode, Probability, Rule, Seconds
 
 Slug = Annotated[
     str, Meta(pattern=r"^[a-z0-9_-]{0,64}$", description="a name of a-z, 0-9, - and _, at most 64 of them")
 ]
 ModelName = Annotated[str, Meta(min_length=1, max_length=1000)]
+Engine = Literal["", "onnx", "tflite"]
+Precision = Literal["", "float32", "int8"]
+Wish = tuple[str, str, str]  # model, engine, precision
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DayTime = Annotated[
     str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$", description="a time of day from 00:00 to 24:00")
@@ -40,14 +43,19 @@ class Rules(Struct, frozen=True):
     median: Seconds | None = None
     min_duration: Seconds | None = None
     merge_gap: Seconds | None = None
+    states: bool | None = None
     ignore: tuple[str, ...] = ()
 
     def over(self, card: Decode) -> Decode:
         """The card's rules with these over them, label by label too."""
         given = {key: value for key, value in msgspec.to_builtins(self).items() if value is not None}
-        ignore = [*card.ignore, *given.pop("ignore")]
-        labels = {name: msgspec.structs.replace(rule, **given) for name, rule in card.labels.items()}
-        return msgspec.structs.replace(card, **given, ignore=ignore, labels=labels)
+        given["ignore"] = [*card.ignore, *given["ignore"]]
+        rules = msgspec.structs.replace(card, **given)
+        of_label = {key: value for key, value in given.items() if key in Rule.__struct_fields__}
+        labels = {name: msgspec.structs.replace(rule, **of_label) for name, rule in card.labels.items()}
+        if rules.states:  # smoothed apart they could not be compared
+            labels = {name: Rule(on=rule.on, min_duration=rule.min_duration) for name, rule in labels.items()}
+        return msgspec.structs.replace(rules, labels=labels)
 
 
 class Schedule(Struct, frozen=True):
@@ -99,6 +107,63 @@ class Gate(Struct, frozen=True):
     pre_roll: Annotated[float, Meta(ge=0, le=60)] = 5.0
 
 
+class Condition(Struct, frozen=True):
+    """Where another model hears something: the samples that its raw scores of a class speak of, and those around.
+
+    Attributes
+    ----------
+    label
+        A class of one of the stream's models.
+    above
+        Least score.
+    before, hold
+        Seconds that belong to it before and behind. A model that wakes needs the sound before it to be warm: at least
+        what it looks back on.
+    """
+
+    label: Annotated[str, Meta(min_length=1, max_length=100)]
+    above: Probability = 0.5
+    before: Annotated[float, Meta(ge=0, le=60)] = 3.0
+    hold: Annotated[float, Meta(ge=0, le=3600)] = 3.0
+
+
+class Second(Struct, frozen=True):
+    """A second stage: a model that listens only when those of the stream, which always listen, give it cause.
+
+    Exactly one of `when` and `unless` is given.
+
+    Attributes
+    ----------
+    model
+        Name of a built-in or added model, or a model folder.
+    when
+        It hears only where this holds: a cheap model wakes an expensive one.
+    unless
+        It hears only where this does not hold and the other model has judged: what would mislead it is kept from it.
+    engine, precision, decode
+        As those of the stream, for this model.
+    """
+
+    model: ModelName
+    when: Condition | None = None
+    unless: Condition | None = None
+    engine: Engine = ""
+    precision: Precision = ""
+    decode: Rules = Rules()
+
+    def __post_init__(self) -> None:
+        """Refuse what never or always listens."""
+        if (self.when is None) == (self.unless is None):
+            got = "neither" if self.when is None else "both"
+            raise ValueError(f"Expected one of `when` and `unless`, got {got}")
+
+    @property
+    def condition(self) -> Condition:
+        """The one that is given."""
+        (one,) = (condition for condition in (self.when, self.unless) if condition)
+        return one
+
+
 class Stream(Struct, frozen=True):
     """One stream of events: a source, or a channel of one, and what listens to it.
 
@@ -114,6 +179,8 @@ class Stream(Struct, frozen=True):
         Name of a built-in or added model, or a model folder; several as a list. Streams share what they can.
     engine, precision
         Inference runtime and file to prefer; chosen by what is installed where empty.
+    second
+        A model that listens only when these give it cause.
     channel
         ``mix`` or the index of one channel; streams that name the same source share one capture of it.
     realtime
@@ -144,8 +211,9 @@ class Stream(Struct, frozen=True):
     name: Slug = ""
     source: str = "mic:"
     model: ModelName | Annotated[tuple[ModelName, ...], Meta(min_length=1, max_length=16)] = "esc10-s"
-    engine: Literal["", "onnx", "tflite"] = ""
-    precision: Literal["", "float32", "int8"] = ""
+    engine: Engine = ""
+    precision: Precision = ""
+    second: Second | None = None
     channel: Literal["mix"] | Annotated[int, Meta(ge=0, le=255)] = "mix"
     realtime: bool = False
     pcm: str = ""
@@ -161,8 +229,20 @@ class Stream(Struct, frozen=True):
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Names of its models."""
+        """Names of its models that always listen."""
         return (self.model,) if isinstance(self.model, str) else self.model
+
+    @property
+    def wishes(self) -> tuple[Wish, ...]:
+        """Model, engine and precision of all its models; the second stage's is the last."""
+        first = tuple((name, self.engine, self.precision) for name in self.models)
+        second = self.second
+        return (*first, (second.model, second.engine, second.precision)) if second else first
+
+    @property
+    def rules(self) -> tuple[Rules, ...]:
+        """The decision rules of each of its `wishes`."""
+        return (self.decode,) * len(self.models) + ((self.second.decode,) if self.second else ())
 
     @property
     def stream_name(self) -> str:

@@ -1,4 +1,4 @@
-"""Scores in, detections out: smoothing, double threshold, merge gap and minimum duration per class."""
+"""Scores in, detections out: smoothing, then double threshold, merge gap and minimum duration per class, or states."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from msgspec import structs
 
 from edge.blocks import Float32, ScoreBlock
 from edge.decode.chain import Chain, Widths, widths
-from edge.decode.threshold import Frames, Hysteresis, Span
+from edge.decode.states import States
+from edge.decode.threshold import Frames, Span, Thresholds
 from edge.inference.card import Decode, Rule
+
+PAUSE = "gate"  # the reason of a flush where sound is left out on purpose: states outlast it
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,11 @@ class _Group:
 
     classes: list[int]
     chain: Chain
-    machines: list[Hysteresis]
-    off: Float32
+    machine: Thresholds | States
 
 
 class Decoder:
-    """Decides, for every class on its own, where events begin and end.
+    """Decides, for every class on its own or between states, where events begin and end.
 
     The order of detections is that of the frames that decide them, then that of the labels, so that it does not depend
     on how the scores were cut into blocks.
@@ -63,17 +65,19 @@ class Decoder:
         self._texts: dict[str, str] = {}
         self._grid = (0, 0, 0)
         self._groups: list[_Group] = []
+        self._states, self._paused, self._epoch = rules.states, False, ""
         self.reset("")
 
     def reset(self, epoch: str) -> None:
-        """Forget the past; the next block is the first one of a piece of `epoch`."""
+        """Forget the past; the next block is the first one of a piece of `epoch`. States outlast a pause in it."""
+        lasting = self._paused and epoch == self._epoch
         self._epoch = epoch
         self._first: int | None = None
         self._next = 0
         for group in self._groups:
             group.chain.reset()
-            for machine in group.machines:
-                machine.reset()
+            if not lasting:
+                group.machine.reset()
 
     def push(self, block: ScoreBlock) -> list[Detection]:
         """Detections that these scores decide.
@@ -102,15 +106,17 @@ class Decoder:
         return _in_order(decided)
 
     def flush(self, reason: str) -> list[Detection]:
-        """Decide what the end decides, and end open events for `reason`."""
+        """Decide what the end decides, and end open events for `reason`; a state goes on where that is a gate."""
+        self._paused = self._states and reason == PAUSE
         decided: list[tuple[int, int, Detection]] = []
         for group in self._groups:
-            smooth = group.chain.flush()
-            decided += self._decide(group, smooth, self._next - len(smooth))
-            for index, machine in zip(group.classes, group.machines, strict=True):
-                span = machine.finish()
-                if span:
-                    decided.append((self._next + group.chain.ahead, index, self._detection("end", index, span, reason)))
+            if self._first is not None:  # else nothing came since the last flush
+                smooth = group.chain.flush()
+                decided += self._decide(group, smooth, self._next - len(smooth))
+            for column, span in () if self._paused else group.machine.finish():
+                index = group.classes[column]
+                decided.append((self._next + group.chain.ahead, index, self._detection("end", index, span, reason)))
+        self._first = None
         return _in_order(decided)
 
     def _bind(self, hop: int, rate: int, span: int) -> None:
@@ -130,24 +136,16 @@ class Decoder:
                 _Group(
                     [self.labels.index(name) for name in names],
                     Chain(rules, hop / rate),
-                    [Hysteresis(rule) for rule in frames],
-                    np.array([rule.off for rule in frames], np.float32),
+                    States(frames) if self._states else Thresholds(frames),
                 )
             )
 
     def _decide(self, group: _Group, smooth: Float32, first: int) -> list[tuple[int, int, Detection]]:
         decided = []
-        # Most classes are silent most of the time: they cost one comparison per block, all together.
-        loud = np.any(smooth >= group.off, axis=0).tolist()
-        for column, machine in enumerate(group.machines):
-            if machine.idle and not loud[column]:
-                continue
-            for t, score in enumerate(smooth[:, column].tolist(), first):
-                step = machine.step(t, score)
-                if step:
-                    index = group.classes[column]
-                    reason = "offset" if step[0] == "end" else None
-                    decided.append((t + group.chain.ahead, index, self._detection(step[0], index, step[1], reason)))
+        for step in group.machine.push(smooth, first):
+            index = group.classes[step.column]
+            found = self._detection(step.kind, index, step.span, "offset" if step.kind == "end" else None)
+            decided.append((step.t + group.chain.ahead, 0 if self._states else index, found))
         return decided
 
     def _detection(self, kind: str, index: int, span: Span, reason: str | None) -> Detection:
@@ -183,14 +181,15 @@ def lookahead(rule: Decode, frame: float) -> float:
 
 def _text(rule: Decode, frame: float) -> str:
     """The rule in words; what smooths beside a median is said where it is used, and then the lookahead of all."""
-    parts = [f"on {rule.on:g} off {rule.off:g}"]
+    parts = [f"states on {rule.on:g}" if rule.states else f"on {rule.on:g} off {rule.off:g}"]
     parts += [f"clip {rule.clip_on:g} within {rule.clip_ahead:g}s"] if rule.clip_on else []
     parts += [f"rescale {rule.rescale:g}s"] if rule.rescale else []
     parts += [f"mean {rule.mean:g}s"] if rule.mean else []
     if path := rule.viterbi:
         parts.append(f"viterbi {path.event:g}s/{path.pause:g}s lag {path.lag:g}s")
     told = [f"lookahead {lookahead(rule, frame):.3g}s"] if len(parts) > 1 else []
-    parts.append(f"median {rule.median:g}s min {rule.min_duration:g}s merge {rule.merge_gap:g}s")
+    parts.append(f"median {rule.median:g}s min {rule.min_duration:g}s")
+    parts += [] if rule.states else [f"merge {rule.merge_gap:g}s"]
     return " ".join([*parts, *told])
 
 

@@ -10,7 +10,13 @@ off ┄┄┄╭───╯ ╰──╮┄┄╭─╮┄┄┄┄┄┄┄╭
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from edge.blocks import Float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,15 @@ class Span:
         self.peak = max(self.peak, other.peak)
         self.total += other.total
         self.count += other.count
+
+
+class Step(NamedTuple):
+    """What a frame `t` decides of the class of a column: that ``begin`` or ``end`` of an event, as it is then."""
+
+    t: int
+    kind: str
+    column: int
+    span: Span
 
 
 class Hysteresis:
@@ -103,3 +118,41 @@ class Hysteresis:
             event.begun = True
             return "begin", event
         return None
+
+
+class Thresholds:
+    """Classes that begin and end each on its own.
+
+    Parameters
+    ----------
+    rules
+        Of each column.
+    """
+
+    def __init__(self, rules: Sequence[Frames]) -> None:
+        self._machines = [Hysteresis(rule) for rule in rules]
+        self._off = np.array([rule.off for rule in rules], np.float32)
+
+    def reset(self) -> None:
+        """Forget the past."""
+        for machine in self._machines:
+            machine.reset()
+
+    def push(self, smooth: Float32, first: int) -> Iterator[Step]:
+        """What frames ``[T, C]`` from `first` on decide, column by column."""
+        # Most classes are silent most of the time: they cost one comparison per block, all together.
+        loud = np.any(smooth >= self._off, axis=0).tolist()
+        for column, machine in enumerate(self._machines):
+            if machine.idle and not loud[column]:
+                continue
+            for t, score in enumerate(smooth[:, column].tolist(), first):
+                step = machine.step(t, score)
+                if step:
+                    yield Step(t, step[0], column, replace(step[1]))
+
+    def finish(self) -> Iterator[tuple[int, Span]]:
+        """Columns and events that are open at the end of the piece."""
+        for column, machine in enumerate(self._machines):
+            span = machine.finish()
+            if span:
+                yield column, span

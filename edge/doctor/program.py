@@ -37,11 +37,11 @@ def configuration(config: Config, path: Path | None) -> Finding:
 def models(config: Config) -> Iterator[Finding]:
     """Whether each model loads, and how much of a core it takes."""
     profile = resolve(config.device_profile)
-    wishes = {(name, stream.engine, stream.precision) for stream in config.streams for name in stream.models}
+    wishes = {wish for stream in config.streams for wish in stream.wishes}
     for wish in sorted(wishes):
         model = open_model(*wish, profile)
         share = speed(Pipeline(model, maker(model.card.input.rate)), model.card.input.rate)
-        count = sum(wish[0] in stream.models for stream in config.streams)
+        count = sum(wish in stream.wishes for stream in config.streams)
         text = f"{model.id} with {model.engine_name}: {share:.1%} of a core for a stream, {count} of them"
         name = f"model {model.card.name}"
         if share * count > TOO_BUSY:

@@ -220,10 +220,14 @@ class Decode(Struct, frozen=True):
         Events of a class at most this far apart are one.
     min_duration
         Shorter events are dropped (after merging).
+    states
+        The classes are states, one of which always holds: the one of the highest score, where that reaches `on`. Only a
+        change is told, once the new state has been the highest for `min_duration` of sound that was judged; `off` and
+        `merge_gap` mean nothing then (`edge.decode.states`).
     ignore
         Labels that never make events (``background``).
     labels
-        Overrides by label.
+        Overrides by label; of states, only of `on` and `min_duration`.
     """
 
     on: Probability = 0.5
@@ -236,6 +240,7 @@ class Decode(Struct, frozen=True):
     median: Seconds = 0.0
     min_duration: Seconds = 0.0
     merge_gap: Seconds = 0.0
+    states: bool = False
     ignore: list[str] = []
     labels: dict[str, Rule] = {}
 

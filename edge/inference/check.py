@@ -15,13 +15,14 @@ import msgspec
 import numpy as np
 
 from edge.errors import CardError, SpecError
-from edge.inference.card import Card, Label, ModelFile, Stateful, Window
+from edge.inference.card import Card, Decode, Label, ModelFile, Stateful, Window
 from edge.inference.engine import MAX_MODEL_BYTES, Engine, Shapes, TensorInfo
 from edge.inference.graph import initial_feeds
 from edge.inference.runtimes import available, open_engine
 
 CARD = "card.toml"
 MAX_ELEMENTS = 2**26  # of one input or of all states together: 256 MB as float32
+OF_A_STATE = ("on", "min_duration")  # what may differ from state to state: smoothed apart, they could not be compared
 NAMED_TEXT = ("description", "attribution", "licence")  # prose, where line ends are allowed
 
 
@@ -241,10 +242,20 @@ def _check_decode(card: Card, where: str) -> None:
     expect(
         not gated or bool(card.output.clip), where, "decode.clip_on", "0 for a model without `output.clip`", "a gate"
     )
+    if rules.states:
+        _check_states(rules, len(names) - len(set(rules.ignore)), where)
     for label, rule in rules.labels.items():
         on = rules.on if rule.on is None else rule.on
         off = rules.off if rule.off is None else rule.off
         expect(off <= on, where, f"decode.labels.{label}.off", f"at most its on = {on}", off)
+
+
+def _check_states(rules: Decode, states: int, where: str) -> None:
+    expect(states > 1, where, "decode.states", "two classes or more that are not ignored", states)
+    for label, rule in rules.labels.items():
+        given = [key for key, value in msgspec.structs.asdict(rule).items() if value is not None]
+        other = [key for key in given if key not in OF_A_STATE]
+        expect(not other, where, f"decode.labels.{label}", f"only {' and '.join(OF_A_STATE)} of a state", other)
 
 
 def _tensor(

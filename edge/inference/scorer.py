@@ -113,9 +113,15 @@ class Scorer(ABC):
                 self._step(sheet)
         return self._give(sheet, block.epoch)
 
-    def flush(self) -> ScoreBlock:
-        """Give the scores still owed at the end of a piece; a `push` or `reset` begins the next one."""
-        steps = self._owed() if self._epoch is not None else 0
+    def flush(self, padded: bool = True) -> ScoreBlock:
+        """Give the scores still owed at the end of a piece; a `push` or `reset` begins the next one.
+
+        Parameters
+        ----------
+        padded
+            Also of a last window that silence fills up; without, only what speaks of real sound alone.
+        """
+        steps = self._owed(padded) if self._epoch is not None else 0
         sheet = Sheet(self.graph, steps * self.graph.rows)
         for _ in range(steps):
             row = self._silence() if callable(self._silence) else self._silence
@@ -137,7 +143,7 @@ class Scorer(ABC):
         """Run the graph on the full buffer and return the first and the stop of its rows to keep."""
 
     @abstractmethod
-    def _owed(self) -> int:
+    def _owed(self, padded: bool) -> int:
         """Steps to run at a flush."""
 
     def _join(self, block: FeatureBlock) -> None:

@@ -60,7 +60,9 @@ class WindowScorer(Scorer):
         real = (2 * self._fill * rows + self.length) // (2 * self.length)
         return first, max(real, 0 if self._steps else 1)
 
-    def _owed(self) -> int:
+    def _owed(self, padded: bool) -> int:
+        if not padded:
+            return 0
         overlap = max(0, self.length - self.hop) if self._steps else 0
         unheard = self._fill - overlap
         least = min(self.hop, self.length) / 2 if self._steps else 1

@@ -77,6 +77,7 @@ class Collector:
         yield _metric("dropped_blocks", "counter", "Left out by bounded queues", ["stream", "queue"], _drops(streams))
         scores = [((s.name, label), score) for s in streams for label, score in s.scores.items()]
         yield _metric("score", "gauge", "Latest probability", ["stream", "label"], scores)
+        yield from _second(streams)
         yield from _levels(streams)
         states = [((s.name, s.state), 1) for s in streams]
         yield _metric("stream_state", "gauge", "1 for the state that the stream is in", ["stream", "state"], states)
@@ -114,6 +115,16 @@ def _levels(streams: Iterable[StreamStatus]) -> Iterator[Metric]:
     yield _metric("band_level_db", "gauge", "LZeq of the last minute's third octaves", ["stream", "hz"], bands)
     yield _metric("presence", "gauge", "Share of the last minute, heard over the rest", ["stream", "label"], presence)
     yield _metric("levels_seconds", "gauge", "Sound measured of the last minute", ["stream"], seconds)
+
+
+def _second(streams: Iterable[StreamStatus]) -> Iterator[Metric]:
+    """How much the second stages of the streams that have one listen."""
+    staged = [((s.name, s.second), s) for s in streams if s.second]
+    keys = ["stream", "model"]
+    samples = [(key, s.second_samples) for key, s in staged]
+    yield _metric("second_samples", "counter", "Source samples that the second stage was given", keys, samples)
+    shares = [(key, s.second_share) for key, s in staged]
+    yield _metric("second_duty_cycle", "gauge", "Share of the sound that the second stage was given", keys, shares)
 
 
 def _drops(streams: Iterable[StreamStatus]) -> list[tuple[tuple[str, ...], float]]:

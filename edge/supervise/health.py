@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,9 +148,9 @@ class Verdicts:
         """A model, by its place, has given scores."""
         self._since[model] = 0.0
 
-    def push(self, seconds: float) -> list[Notice]:
-        """Take what the models were given, seconds; tell what has begun or ended."""
-        self._since = [since + seconds for since in self._since]
+    def push(self, seconds: Sequence[float]) -> list[Notice]:
+        """Take what each model was given, seconds; tell what has begun or ended."""
+        self._since = [since + given for since, given in zip(self._since, seconds, strict=True)]
         self._status.unscored_s = max(self._since)
         missing = self._status.unscored_s > UNSCORED_S
         if missing == self.missing:

@@ -1,8 +1,8 @@
 """One stream: from the samples in its ring to its events. All work is done by the worker that serves it.
 
-ring ▶ gain, high-pass ▶ levels ▶ hours ▶ level gate ▶ pipelines ▶ events
+ring ▶ gain, high-pass ▶ levels ▶ hours ▶ level gate ▶ pipelines ▶ second stage ▶ events
 │                            │
-health, levels messages       scores ▶ tap, levels messages
+health, levels messages       scores ▶ second stage, tap, levels messages
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from edge.supervise.filter import Conditioner
 from edge.supervise.gate import Gate, louder_than
 from edge.supervise.health import ClockWatch, Lag, Levels, Notice, Verdicts
 from edge.supervise.hours import is_on
+from edge.supervise.second import SecondStage, Stretches, column_of, wait_s
 from edge.tap import Tap
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Stream:
     device
         Name of the sensor.
     models
-        Loaded; shared with other streams.
+        Loaded, in the order of `config.wishes`; shared with other streams.
     status
         Where it shows how it is.
     submit
@@ -112,7 +113,10 @@ class Stream:
         self._maker.clock.begin(self._position[0])
         self._watch, self._verdicts = ClockWatch(clock), Verdicts(status, len(models))
         self._looked = 0
-        self._pipelines: list[Pipeline] = []
+        self._pipelines: list[Pipeline | SecondStage] = []
+        self._second: SecondStage | None = None
+        self._cause = -1  # number of the model whose scores the second stage waits for
+        self._rules = [own.over(model.card.decode) for own, model in zip(config.rules, models, strict=True)]
         self._skipped = 0
         self._last_gap = ""
         self._backoff, self._crashes = Backoff(), 0
@@ -120,11 +124,15 @@ class Stream:
         self._hours: Gate | None = None
         self._meter: LevelStage | None = None
         status.model = ",".join(model.id for model in models)
+        status.second = models[-1].id if config.second else ""
 
     @property
     def history_s(self) -> float:
         """Seconds of past sound that its ring must hold."""
-        return self._tap.history_s if self._tap else 0.0
+        late = 0.0
+        if self.config.second:  # its events come so much later than those of the others
+            late = self.config.second.condition.before + max(wait_s(model) for model in self.models)
+        return self._tap.history_s + late if self._tap else 0.0
 
     def stalled(self, now_ns: int) -> bool:
         """Nothing was heard for a minute though sound should come, or is there; or it is heard and nobody judges it."""
@@ -231,21 +239,27 @@ class Stream:
             self._notice("resumed", f"{feed.source.name} is back")
 
     def _make_pipelines(self) -> None:
-        clock, rate = self._maker.clock, self._maker.rate
-        self._pipelines = [
+        clock, rate, second = self._maker.clock, self._maker.rate, self.config.second
+        pipelines = [
             Pipeline(
                 model,
                 EventMaker(self._device, self.name, model.id, rate, clock),
-                self.config.decode.over(model.card.decode),
+                self._rules[number],
                 self._on_scores(number, model),
+                padded=not (second and second.unless and number == len(self.models) - 1),  # silence would mislead it
             )
             for number, model in enumerate(self.models)
         ]
+        self._pipelines = [*pipelines]
+        found = second and column_of(second, [model.labels for model in self.models[:-1]])
+        if second and found:
+            self._cause, column = found
+            self._second = SecondStage(pipelines[-1], Stretches(rate, second, column))
+            self._pipelines[-1] = self._second
 
     def _make_meter(self) -> LevelStage:
         thresholds: dict[str, float] = {}
-        for model in self.models:
-            rules = self.config.decode.over(model.card.decode)
+        for model, rules in zip(self.models, self._rules, strict=True):
             thresholds |= {name: rule_of(rules, name).on for name in model.labels if name not in rules.ignore}
         clock, rate = self._maker.clock, self._maker.rate
         return LevelStage(self._device, self.name, clock, rate, self.config.calibration_db, thresholds)
@@ -290,6 +304,9 @@ class Stream:
         self.status.error = str(self.error or "")
         if self._tap:
             self._tap.close()
+        if self.status.second:
+            told = (self.name, self.status.second, 100 * self.status.second_share)
+            log.info("stream %s: the second stage, %s, was given %.1f %% of the sound", *told)
         self.ended.set()
 
     def _restart(self) -> bool:
@@ -360,11 +377,24 @@ class Stream:
             else:
                 for pipeline in self._pipelines:
                     self._hand_over(pipeline.push(block))
-                self._tell(self._verdicts.push(len(block.samples) / block.rate))
+                given = [len(block.samples)] * len(self.models)
+                if self._second:
+                    heard = self._count_second(self._second)
+                    whole = self.config.second and self.config.second.unless  # stretches may be shorter than a window
+                    given[-1] = 0 if whole else heard
+                self._tell(self._verdicts.push([samples / block.rate for samples in given]))
 
     def _flush(self, reason: str) -> None:
         for pipeline in self._pipelines:
             self._hand_over(pipeline.flush(reason))
+        if self._second:
+            self._count_second(self._second)
+
+    def _count_second(self, second: SecondStage) -> int:
+        """Samples that the second stage was given since the last count."""
+        heard = second.take_heard()
+        self.status.second_samples += heard
+        return heard
 
     def _within_hours(self, _samples: object, index: int, epoch: str) -> bool:
         told = self._maker.clock.utc_ns(index, epoch)
@@ -393,6 +423,8 @@ class Stream:
 
         def take(block: ScoreBlock) -> None:
             self._verdicts.scored(number)
+            if self._second and number == self._cause:
+                self._second.scores(block)
             latest = dict(zip(labels, block.scores[-1].tolist(), strict=True))
             self.status.scores = {**self.status.scores, **latest} if len(self.models) > 1 else latest
             if self._meter:

@@ -10,6 +10,7 @@ from edge.clock import Clock
 from edge.config import Config
 from edge.config.profile import resolve
 from edge.config.streams import Stream as StreamConfig
+from edge.config.streams import Wish
 from edge.errors import ConfigError, StoppedError
 from edge.inference.model import Model
 from edge.levels.message import Message
@@ -17,6 +18,7 @@ from edge.sources.base import Channel
 from edge.status import DeviceStatus
 from edge.supervise.capture import Capture, Key, MakeSource, gathered_s
 from edge.supervise.models import open_model
+from edge.supervise.second import column_of
 from edge.supervise.stream import Embed, Stream
 from edge.supervise.warm import run_once
 from edge.supervise.worker import Worker
@@ -25,7 +27,6 @@ from edge.tap import Tap
 log = logging.getLogger(__name__)
 
 MakeTap = Callable[[StreamConfig, Sequence[Model]], Tap | None]
-Wish = tuple[str, str, str]  # model, engine, precision
 
 
 class Supervisor:
@@ -202,7 +203,7 @@ class Supervisor:
         self._status.streams = {n: s for n, s in self._status.streams.items() if n != name}
 
     def _forget_unused(self) -> None:
-        used = {wish for stream in self.config.streams for wish in _wishes(stream)}
+        used = {wish for stream in self.config.streams for wish in stream.wishes}
         self._models = {wish: model for wish, model in self._models.items() if wish in used}
         for wish in [wish for wish, worker in self._workers.items() if not worker.streams and wish not in used]:
             self._workers.pop(wish).stop()
@@ -211,19 +212,21 @@ class Supervisor:
 
     def _load(self, streams: Iterable[StreamConfig]) -> None:
         for stream in streams:
-            for wish in _wishes(stream):
+            for wish in stream.wishes:
                 if wish not in self._models:
                     name, engine, precision = wish
                     model = open_model(name, engine, precision, resolve(self.config.device_profile))
                     run_once(model)
                     self._models[wish] = model
-            models = [self._models[wish] for wish in _wishes(stream)]
+            models = [self._models[wish] for wish in stream.wishes]
             twice = [label for label, n in Counter(label for m in models for label in m.labels).items() if n > 1]
             if twice:
                 raise ConfigError(
                     f"stream {stream.stream_name}: expected models without common labels, got `{twice[0]}` of several; "
                     "give each model a stream of its own with the same source"
                 )
+            if stream.second:
+                _check_second(stream, models)
             if self._embed and not any(model.card.output.embedding for model in models):
                 raise ConfigError(
                     f"stream {stream.stream_name}: expected a model with embeddings (`output.embedding` in its card), "
@@ -231,12 +234,12 @@ class Supervisor:
                 )
 
     def _capture(self, group: list[StreamConfig], patient: bool) -> Capture:
-        rate = max(self._models[wish].card.input.rate for stream in group for wish in _wishes(stream))
+        rate = max(self._models[wish].card.input.rate for stream in group for wish in stream.wishes)
         gather_s = min(gathered_s(stream) for stream in group)
         return Capture(Key.of(group[0]), _channels(group), rate, gather_s, self._make_source, self._clock, patient)
 
     def _start(self, config: StreamConfig) -> None:
-        name, wishes = config.stream_name, _wishes(config)
+        name, wishes = config.stream_name, config.wishes
         models = [self._models[wish] for wish in wishes]
         stream = Stream(
             config,
@@ -262,8 +265,16 @@ class Supervisor:
         return self._workers[wish]
 
 
-def _wishes(stream: StreamConfig) -> list[Wish]:
-    return [(name, stream.engine, stream.precision) for name in stream.models]
+def _check_second(stream: StreamConfig, models: Sequence[Model]) -> None:
+    second = stream.second
+    first = [model.labels for model in models[: len(stream.models)]]
+    if second and column_of(second, first) is None:
+        labels = [label for one in first for label in one]
+        shown = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
+        raise ConfigError(
+            f"stream {stream.stream_name}: expected `second` to wait for a label of {', '.join(stream.models)} "
+            f"({shown}), got `{second.condition.label}`; correct `label` under `{'when' if second.when else 'unless'}`"
+        )
 
 
 def _by_key(streams: Iterable[StreamConfig]) -> dict[Key, list[StreamConfig]]:

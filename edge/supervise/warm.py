@@ -33,8 +33,7 @@ def compile_ahead(config: Config, models: Sequence[str] = ()) -> Iterator[str]:
     streams = [Stream(model=name) for name in models] or config.streams
     profile, seen = resolve(config.device_profile), set()
     for stream in streams:
-        for name in stream.models:
-            wish = (name, stream.engine, stream.precision)
+        for wish in stream.wishes:
             if wish not in seen:
                 seen.add(wish)
                 model = open_model(*wish, profile)

@@ -18,7 +18,8 @@ from edge.config import load
 from edge.inference import store
 
 FOLDER = Path(firmware_config.__file__).parent
-NAMES = ("beehive", "garden-birds", "home-sounds", "mosquito")
+NAMES = ("beehive", "beehive-state", "garden-birds", "garden-species", "home-sounds", "mosquito")
+TAUGHT = [name for name in NAMES if name != "home-sounds"]  # by the user, or a third party
 RATE = 22_050
 
 
@@ -41,7 +42,7 @@ def test_nobody_outside_the_device_hears_it_unless_told(name):
 
 
 def test_sound_is_kept_only_inside_the_hive():
-    assert [name for name in NAMES if read(name).clips.enabled] == ["beehive"]
+    assert [name for name in NAMES if read(name).clips.enabled] == ["beehive", "beehive-state"]
 
 
 def test_the_home_ignores_labels_that_the_model_has_and_keeps_some():
@@ -51,32 +52,57 @@ def test_the_home_ignores_labels_that_the_model_has_and_keeps_some():
     assert {"dog_bark", "baby_cry"} <= labels - set(stream.decode.ignore)
 
 
-@pytest.mark.parametrize("name", ["beehive", "garden-birds", "mosquito"])
-def test_the_model_is_that_of_a_recipe_and_its_bands_are_left_whole(name):
+@pytest.mark.parametrize(
+    ("name", "model", "told"),
+    [
+        ("beehive", "hive-compact", "beehive"),
+        ("beehive-state", "hive-compact", "beehive-state"),
+        ("beehive-state", "hive-state", "beehive-state"),
+        ("garden-birds", "bird-s", "garden-birds"),
+        ("garden-species", "bird-s", "garden-birds"),
+        ("mosquito", "mosquito", "mosquito"),
+    ],
+)
+def test_the_model_is_that_of_a_recipe_and_its_bands_are_left_whole(name, model, told):
     from training import recipe
 
-    config = read(name)
-    chosen = recipe.load(config.streams[0].model)
-    assert f"wheatear train {chosen.name} " in (FOLDER / f"{name}.toml").read_text()
-    assert f"DATA/{chosen.data.folder}".rstrip("./") in (FOLDER / f"{name}.toml").read_text()
-    assert config.streams[0].high_pass_hz <= chosen.frontend.bands.low
-    decode = config.streams[0].decode
-    assert all(getattr(decode, key) in (None, getattr(chosen.decode, key)) for key in ("on", "off", "median"))
+    (stream,) = read(name).streams
+    chosen, text = recipe.load(model), (FOLDER / f"{told}.toml").read_text()
+    assert f"wheatear train {model} " in text
+    assert f"DATA/{chosen.data.folder}".rstrip("./") in text
+    assert stream.high_pass_hz <= chosen.frontend.bands.low
+    decode = stream.rules[[wish[0] for wish in stream.wishes].index(model)]
+    keys = ("on", "off", "median", "states")
+    assert all(getattr(decode, key) in (None, getattr(chosen.decode, key)) for key in keys)
+
+
+def test_the_second_stages_wait_for_what_the_first_ones_are_taught_to_hear():
+    from training import recipe
+
+    bird, outside = (recipe.load(model).table()["data"] for model in ("bird-s", "hive-compact"))
+    assert read("garden-species").streams[0].second.when.label == bird["label"]
+    hive = read("beehive-state")
+    assert hive.streams[0].second.unless.label == outside["names"][1]
+    assert hive.clips.labels == (hive.streams[0].second.unless.label,)
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory):
     """The built-in network under the names that the configurations call: recipes have tests of their own."""
     root, source = tmp_path_factory.mktemp("models"), store.find("esc10-s")
-    for name in ("beehive", "garden-birds", "mosquito"):
-        model = read(name).streams[0].model
+    for stage, model in sorted({(stage, wish[0]) for name in TAUGHT for stage, wish in enumerate(wishes(name))}):
         shutil.copytree(source, root / model)
         card = tomllib.loads((source / "card.toml").read_text())
         card["name"] = model
-        card["labels"] = ["bee", "nobee", *card["labels"][2:]]
-        card["decode"] = {"on": 0.5, "off": 0.3, "ignore": ["bee"]}
+        first = ["bee", "hive_external", "bird", *card["labels"][3:]]
+        card["labels"] = [f"state {label}" for label in card["labels"]] if stage else first
+        card["decode"] = {"on": 0.5, "off": 0.3} | ({} if stage else {"ignore": ["bee"]})
         (root / model / "card.toml").write_text(tomli_w.dumps(card))
     return root
+
+
+def wishes(name):
+    return read(name).streams[0].wishes
 
 
 @pytest.fixture(scope="session")

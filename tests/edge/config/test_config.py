@@ -3,7 +3,7 @@ import tomllib
 import msgspec
 import pytest
 
-from edge.config import Config, Gate, Rules, Schedule, Stream, load, override
+from edge.config import Condition, Config, Gate, Rules, Schedule, Second, Stream, load, override
 from edge.config.check import problems
 from edge.config.load import convert
 from edge.errors import ConfigError
@@ -56,6 +56,40 @@ def test_an_option_of_one_stream_needs_one_stream():
     with pytest.raises(ConfigError, match="a configuration of one stream for `source`, got 2 streams"):
         override(config, {"source": "x.wav"})
     assert override(config, {"device": "hut"}).device == "hut"
+
+
+CALL = {"label": "call"}
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ({"model": "m"}, "Expected one of `when` and `unless`, got neither - at `$.streams[0].second`"),
+        (
+            {"model": "m", "when": CALL, "unless": CALL},
+            "Expected one of `when` and `unless`, got both - at `$.streams[0].second`",
+        ),
+        ({"when": CALL}, "Object missing required field `model` - at `$.streams[0].second`"),
+        ({"model": "m", "when": {}}, "Object missing required field `label` - at `$.streams[0].second.when`"),
+        (
+            {"model": "m", "when": CALL | {"above": 3}},
+            "Expected `float` <= 1.0, got 3 - at `$.streams[0].second.when.above`",
+        ),
+        (
+            {"model": "m", "unless": CALL | {"befor": 3}},
+            "Object contains unknown field `befor` - at `$.streams[0].second.unless`; did you mean `before`?",
+        ),
+    ],
+)
+def test_a_second_stage_that_cannot_be_is_refused(second, message):
+    assert problems({"streams": [{"second": second}]}, Config) == [message]
+
+
+def test_a_stream_wishes_for_the_model_of_its_second_stage_last_and_each_has_its_rules():
+    second = Second("expensive", when=Condition("call"), precision="int8", decode=Rules(on=0.2))
+    stream = Stream(model=("a", "b"), engine="onnx", second=second, decode=Rules(on=0.7))
+    assert stream.wishes == (("a", "onnx", ""), ("b", "onnx", ""), ("expensive", "", "int8"))
+    assert [rules.on for rules in stream.rules] == [0.7, 0.7, 0.2]
 
 
 def test_rules_replace_the_cards_for_all_labels():

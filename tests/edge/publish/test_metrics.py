@@ -86,3 +86,19 @@ def test_an_occupied_port_is_one_line(device):
     ):
         MetricsServer(Collector(device, OutputStatus()), first.port)
     first.close()
+
+
+def test_the_duty_cycle_of_a_second_stage_is_told_where_there_is_one(device, sensors):
+    other = device.stream("birds")
+    other.second, other.second_samples, other.samples = "species@1", 12_000, 48_000
+    server = MetricsServer(Collector(device, OutputStatus(), sensors), 0)
+    try:
+        found = scrape(server)
+    finally:
+        server.close()
+    told = {key: value for key, value in found.items() if key[0].startswith("wheatear_second")}
+    labels = (("model", "species@1"), ("stream", "birds"))
+    assert told == {
+        ("wheatear_second_samples_total", *labels): 12_000,
+        ("wheatear_second_duty_cycle", *labels): 0.25,
+    }

@@ -76,7 +76,7 @@ def test_a_model_that_says_nothing_is_told_and_one_that_speaks_does_not_hide_it(
         verdicts.scored(0)
         if not 100 <= second < 300:
             verdicts.scored(1)
-        told += [(second, notice.fault, notice.active) for notice in verdicts.push(1.0)]
+        told += [(second, notice.fault, notice.active) for notice in verdicts.push([1.0, 1.0])]
     assert told == [(100 + UNSCORED_S - 1, "scores", True), (300, "scores", False)]
     assert (verdicts.missing, status.unscored_s) == (False, 1.0)
 

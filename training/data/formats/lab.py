@@ -31,6 +31,8 @@ class LabSettings(Settings, frozen=True):
     ----------
     labels
         The classes.
+    names
+        What a model and its events shall call them, in the order of `labels`; as the files do where empty.
     audio
         Folder of the sounds; "" where they lie beside their ``.lab`` files.
     group
@@ -47,6 +49,7 @@ class LabSettings(Settings, frozen=True):
     """
 
     labels: tuple[str, ...] = ("bee", "nobee")
+    names: tuple[str, ...] = ()
     audio: str = ""
     group: str = r"^(Hive\d+|[A-Z]+\d+)"
     block: Annotated[float, Meta(ge=0)] = 0.0
@@ -62,15 +65,26 @@ def load(settings: LabSettings, folder: Path) -> Dataset:
     Raises
     ------
     ValueError
-        No such file, a line that is no annotation, an unknown label, a recording without sound file.
+        No such file, a line that is no annotation, an unknown label, a recording without sound file, or not a name for
+        each label.
     """
+    if settings.names and len(settings.names) != len(settings.labels):
+        raise ValueError(
+            f"names: expected one for each of the labels {', '.join(settings.labels)}, got {', '.join(settings.names)}"
+        )
     labs = sorted(folder.glob("*.lab"))
     if not labs:
         raise ValueError(f"expected .lab files in {folder}, got nothing there; check --data")
     sounds = {path.stem: path for path in tables.sound_files(folder / settings.audio)}
     items = tuple(_item(settings, lab, sounds) for lab in labs)
     whole = tables.finished(
-        Dataset(folder.name, settings.labels, items, licence=settings.licence, attribution=settings.attribution),
+        Dataset(
+            folder.name,
+            settings.names or settings.labels,
+            items,
+            licence=settings.licence,
+            attribution=settings.attribution,
+        ),
         folder,
     )
     return blocks.cut(whole, 1, settings.block, settings.least) if settings.block else whole
