@@ -16,7 +16,7 @@ from edge.inference import store
 
 @pytest.fixture
 def stages(tmp_path):
-    """A configuration whose second stage is the first one's network under other labels, woken by rain; and six seconds."""
+    """A configuration whose second stage is the first one's network under other labels, woken by rain; six seconds."""
     source = store.find("esc10-s")
     card = tomllib.loads((source / "card.toml").read_text())
     shutil.copytree(source, tmp_path / "other")
