@@ -371,7 +371,7 @@ def _one_way(t: Translator, layer: Recurrent, x: int, suffix: str) -> list[int]:
                 known = t.behind_first(layer.timeline, i)
                 inner = [w.select(known, value, w.scalar(0.0)) for value in inner]
             gates = w.dense(inner[0], matrix, bias_h)
-            cell = _lstm if isinstance(layer, LSTM) else _gru
+            cell = _lstm if isinstance(layer, LSTM) else gru_cell
             inner = cell(t, t.cut(frames, i, 1), gates, inner, core.hidden_size)
             heard.append(inner[0])
         if t.streaming:
@@ -380,7 +380,8 @@ def _one_way(t: Translator, layer: Recurrent, x: int, suffix: str) -> list[int]:
     return outputs
 
 
-def _gru(t: Translator, frame: int, gates: int, inner: list[int], hidden: int) -> list[int]:
+def gru_cell(t: Translator, frame: int, gates: int, inner: list[int], hidden: int) -> list[int]:
+    """Next state of a GRU from the frame's and the state's share of the gates."""
     w = t.writer
     (ir, iz, i_new), (hr, hz, h_new) = ([t.channels(x, k * hidden, hidden) for k in range(3)] for x in (frame, gates))
     reset, update = w.sigmoid(w.add(ir, hr)), w.sigmoid(w.add(iz, hz))
