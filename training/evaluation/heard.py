@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edge.blocks import ScoreBlock
 from edge.inference.card import Decode
 from training.data.dataset import Dataset, Item, Sound
-from training.evaluation.targets import Target, clip_scores
+from training.evaluation.targets import Over, Target, clip_scores
 from training.metrics.events import decode, sounds
 
 Float32 = npt.NDArray[np.float32]
@@ -60,7 +60,12 @@ class Heard:
 
 
 def hear(
-    target: Target, dataset: Dataset, tell: Callable[[int, int], None] = lambda *_: None, *, keep: bool = True
+    target: Target,
+    dataset: Dataset,
+    tell: Callable[[int, int], None] = lambda *_: None,
+    *,
+    keep: bool = True,
+    over: Over = "last",
 ) -> list[Heard]:
     """Score every recording of a set; its labels become the network's.
 
@@ -71,6 +76,8 @@ def hear(
         target's rules at once.
     tell
         Called with the number of recordings done and of all.
+    over
+        What a recording's score is made of, see `training.evaluation.targets.clip_scores`.
 
     Raises
     ------
@@ -83,7 +90,7 @@ def hear(
         block = target.scorer(samples)
         if not len(block.scores):
             raise ValueError(f"{item.path}: expected a recording long enough for one score, got {len(samples)} samples")
-        found = Heard(item, len(samples) / target.rate, block, clip_scores(block))
+        found = Heard(item, len(samples) / target.rate, block, clip_scores(block, over))
         heard.append(found if keep or item.strong is not None else found.thin(target.labels, target.rules))
         tell(k + 1, len(dataset))
     return heard
