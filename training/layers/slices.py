@@ -11,6 +11,8 @@ Every runtime and quantiser knows 2-D convolutions; few know others.
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -65,5 +67,5 @@ class SliceMaxPool(Whole):
     def forward(self, x: Tensor) -> Tensor:
         """Whole stack."""
         stack = x.reshape(-1, self.count, *x.shape[1:])
-        groups = [stack[:, k : k + self.size].amax(1) for k in range(0, self.count, self.size)]
-        return torch.stack(groups, 1).flatten(0, 1)
+        groups = [stack[:, k : k + self.size].split(1, 1) for k in range(0, self.count, self.size)]
+        return torch.cat([reduce(torch.maximum, group) for group in groups], 1).flatten(0, 1)
