@@ -45,13 +45,11 @@ def _last(t: Translator, layer: LastFrame, x: int) -> int:  # noqa: ARG001 - eve
 
 @translates(GRUBank)
 def _bank(t: Translator, layer: GRUBank, x: int) -> int:
-    w, maps, hidden = t.writer, layer.maps, layer.hidden
-    _, frames, bands, _ = w.shape(x)
+    w = t.writer
+    _, frames, bands, maps = w.shape(x)
     by_map = w.reshape(w.transpose(x, (0, 1, 3, 2)), [1, frames, 1, maps * bands])
-    heard, h = t.layer(layer.heard, by_map), w.constant(np.zeros((1, 1, 1, maps * hidden), np.float32))
-    apart, together = [1, 1, maps, 3 * hidden], [1, 1, 1, maps * hidden]
+    heard = [t.layer(gate, by_map) for gate in layer.heard]
+    h = w.constant(np.zeros((1, 1, 1, maps * layer.hidden), np.float32))
     for k in range(frames):
-        frame, gates = w.reshape(t.cut(heard, k, 1), apart), w.reshape(t.layer(layer.kept, h), apart)
-        (inner,) = gru_cell(t, frame, gates, [w.reshape(h, [1, 1, maps, hidden])], hidden)
-        h = w.reshape(inner, together)
+        h = gru_cell(w, [t.cut(gate, k, 1) for gate in heard], [t.layer(gate, h) for gate in layer.kept], h)
     return h
