@@ -10,25 +10,34 @@ rules of decision change, no weight of the network: a class that it cannot tell 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import hashlib
+import io
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
+import tomli_w
 from msgspec import structs
 
-from edge.blocks import AudioBlock
+from edge.blocks import AudioBlock, Float32, ScoreBlock
 from edge.clock import SampleClock
-from edge.decode.decoder import rule_of
+from edge.decode.decoder import Decoder, rule_of
 from edge.decode.event import EventMaker
 from edge.errors import ConfigError, SourceError
-from edge.inference.card import Decode, Rule
+from edge.inference import check, store
+from edge.inference import layer as layers
+from edge.inference.card import Card, Decode, LastLayer, Rule
 from edge.inference.model import Model
 from edge.pipeline import Pipeline
 
 LEAST, MOST = 0.02, 0.98  # thresholds stay within
 ENOUGH = 3  # recordings with a class, and without it
+LAYER = "layer.npy"
 BLOCK = 1 << 16  # samples read at a time
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 
@@ -85,35 +94,51 @@ def recordings(folder: Path, labels: Sequence[str]) -> list[Recording]:
     return found
 
 
-def peaks(model: Model, path: Path) -> dict[str, float]:
-    """Highest smoothed score of each class in a sound file; classes that stay below `LEAST` are left out.
+def listen(model: Model, path: Path) -> ScoreBlock:
+    """All scores of a sound file, and the embeddings where the model gives any.
 
     Raises
     ------
     SourceError
-        It is no sound file.
+        It is no sound file, or too short for a score.
     """
     import soundfile
 
+    blocks: list[ScoreBlock] = []
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate = file.samplerate
+            maker = EventMaker("adapt", "adapt", model.id, rate, SampleClock(rate))
+            pipeline, start = Pipeline(model, maker, on_scores=blocks.append), 0
+            for block in file.blocks(BLOCK, dtype="float32", always_2d=True):
+                pipeline.push(AudioBlock("adapt", start, rate, block.mean(axis=1)))
+                start += len(block)
+            pipeline.flush("stop")
+    except soundfile.LibsndfileError as problem:
+        raise SourceError(f"{path}: expected a sound file, got none: {problem.error_string}") from None
+    if not blocks:
+        raise SourceError(f"{path}: expected a recording long enough for a score, got {start} samples")
+
+    def joined(parts: Sequence[Float32 | None]) -> Float32 | None:
+        there = [part for part in parts if part is not None]
+        return np.concatenate(there) if there else None
+
+    scores = np.concatenate([block.scores for block in blocks])
+    embeddings, clip = joined([b.embeddings for b in blocks]), joined([b.clip for b in blocks])
+    return replace(blocks[0], scores=scores, embeddings=embeddings, clip=clip)
+
+
+def peaks_of(model: Model, block: ScoreBlock) -> dict[str, float]:
+    """Highest smoothed score of each class in a recording's scores; classes that stay below `LEAST` are left out."""
     rules = model.card.decode
     low = structs.replace(
         rules, on=LEAST, off=LEAST, labels={k: structs.replace(v, on=LEAST, off=LEAST) for k, v in rules.labels.items()}
     )
+    decoder = Decoder(model.labels, low)
+    decoder.reset(block.epoch)
     highest: dict[str, float] = {}
-    try:
-        with soundfile.SoundFile(path) as file:
-            rate = file.samplerate
-            pipeline = Pipeline(model, EventMaker("adapt", "adapt", model.id, rate, SampleClock(rate)), low)
-            events, start = [], 0
-            for block in file.blocks(BLOCK, dtype="float32", always_2d=True):
-                events += pipeline.push(AudioBlock("adapt", start, rate, block.mean(axis=1)))
-                start += len(block)
-            events += pipeline.flush("stop")
-    except soundfile.LibsndfileError as problem:
-        raise SourceError(f"{path}: expected a sound file, got none: {problem.error_string}") from None
-    for event in events:
-        if event.label and event.peak is not None:
-            highest[event.label] = max(event.peak, highest.get(event.label, 0.0))
+    for one in decoder.push(block) + decoder.flush("stop"):
+        highest[one.label] = max(one.peak, highest.get(one.label, 0.0))
     return highest
 
 
@@ -125,11 +150,11 @@ def threshold(there: Sequence[float], not_there: Sequence[float], now: float) ->
     """
     values = np.unique([*there, *not_there])
     between = np.clip((values[:-1] + values[1:]) / 2, LEAST, MOST).tolist()
-    best: float = min([now, *between], key=lambda on: (-_balanced(there, not_there, on), abs(on - now)))
+    best: float = min([now, *between], key=lambda on: (-balanced(there, not_there, on), abs(on - now)))
     return best
 
 
-def _balanced(there: Sequence[float], not_there: Sequence[float], on: float) -> float:
+def balanced(there: npt.ArrayLike, not_there: npt.ArrayLike, on: float) -> float:
     """Mean share of recordings that are judged right, with the class and without it."""
     return float(np.mean(np.asarray(there) >= on) + np.mean(np.asarray(not_there) < on)) / 2
 
@@ -155,7 +180,7 @@ def advise(
     """
     heard = []
     for number, one in enumerate(found, start=1):
-        heard.append(peaks(model, one.path))
+        heard.append(peaks_of(model, listen(model, one.path)))
         tell(number, len(found))
     rules = model.card.decode
     advice = []
@@ -165,7 +190,7 @@ def advise(
         rule = rule_of(rules, label)
         if label not in rules.ignore and not rule.viterbi and min(len(there), len(rest)) >= ENOUGH:
             on = round(threshold(there, rest, rule.on), 3)
-            right = (_balanced(there, rest, rule.on), _worth(there, rest, rule.on))
+            right = (balanced(there, rest, rule.on), _worth(there, rest, rule.on))
             advice.append(Advice(label, (rule.on, on), right, (len(there), len(rest))))
     return advice
 
@@ -199,21 +224,61 @@ def save(source: Path, name: str, rules: Decode, note: str, replace: bool = Fals
     CardError
         The name is impossible or taken.
     """
-    import shutil
-    import tempfile
-
-    import msgspec
-    import tomli_w
-
-    from edge.inference import check, store
-
     card = store.load_card(source)
-    table: dict[str, Any] = msgspec.to_builtins(structs.replace(card, name=name, decode=rules))
-    table["metrics"] = {**table.get("metrics", {}), "rules_tuned_on": note}
+    changed = structs.replace(card, name=name, decode=rules, metrics={**card.metrics, "rules_tuned_on": note})
+    return add_copy(source, changed, {}, replace)
+
+
+def save_layer(
+    source: Path, name: str, weights: Float32, fitted: Mapping[str, float], note: str, replace: bool = False
+) -> Path:
+    """Add a copy of a model folder with a last layer to the user's models.
+
+    Parameters
+    ----------
+    source
+        The model's folder.
+    name
+        Of the copy.
+    weights
+        ``[C, D + 1]``; a layer that the model has already is added to it.
+    fitted
+        The classes, and what their held-out accuracy was.
+    note
+        What it was fitted on.
+
+    Raises
+    ------
+    CardError
+        The name is impossible or taken.
+    """
+    card = store.load_card(source)
+    before = layers.load(card, source)
+    file = io.BytesIO()
+    np.save(file, weights if before is None else weights + before, allow_pickle=False)
+    before_it = card.output.layer.labels if card.output.layer else []
+    layer = LastLayer(
+        name=LAYER,
+        sha256=hashlib.sha256(file.getvalue()).hexdigest(),
+        of=f"{card.name}@{card.version}",
+        fitted_on=note,
+        labels=list(dict.fromkeys([*before_it, *fitted])),
+    )
+    measured = {f"last_layer_right_{label}": round(value, 4) for label, value in fitted.items()}
+    output = structs.replace(card.output, layer=layer, clip="")
+    changed = structs.replace(card, name=name, output=output, metrics={**card.metrics, **measured})
+    return add_copy(source, changed, {LAYER: file.getvalue()}, replace)
+
+
+def add_copy(source: Path, card: Card, files: Mapping[str, bytes], replace: bool) -> Path:
+    """Add a model of a folder's files, another card, and files that take the place of the folder's."""
     with tempfile.TemporaryDirectory(prefix="wheatear-adapt-") as scratch:
         folder = Path(scratch) / "model"
         folder.mkdir()
-        for file in card.files:
-            shutil.copyfile(source / file.name, folder / file.name)
-        (folder / check.CARD).write_text(tomli_w.dumps(table), encoding="utf-8")
+        for file in card.named_files:
+            if file.name in files:
+                (folder / file.name).write_bytes(files[file.name])
+            else:
+                shutil.copyfile(source / file.name, folder / file.name)
+        (folder / check.CARD).write_text(tomli_w.dumps(msgspec.to_builtins(card)), encoding="utf-8")
         return store.add(folder, replace)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from export import translate_detectors  # noqa: F401 - registers heads
+from export import translate_detectors, translate_slices  # noqa: F401 - they register translations
 from export.flatbuffer import Writer
 from export.step import CLOCK, Graph, Step, StepFunction, Tensors
 from export.translate import Translator

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from edge.blocks import Float32
 from edge.frontend import kernels, stages
 from edge.frontend.buffer import jit
-from edge.frontend.spec import BinPercentile, FrontEndSpec
+from edge.frontend.spec import BinFloor, BinPercentile, Enhance, FrontEndSpec
 
 
 def build(spec: FrontEndSpec) -> list[stages.Stage]:
@@ -26,10 +26,15 @@ def build(spec: FrontEndSpec) -> list[stages.Stage]:
         return []
     bins, seconds_per_frame = spec.frames.size // 2 + 1, spec.frames.hop / spec.rate
     level: stages.Stage
-    if isinstance(spec.background, BinPercentile):
-        level = PercentileStage(spec.background, bins, seconds_per_frame)
-    else:
-        level = stages.NoiseFloorStage(spec.background, bins, seconds_per_frame, None, spec.background.least)
+    match spec.background:
+        case BinPercentile():
+            level = PercentileStage(spec.background, bins, seconds_per_frame)
+        case Enhance():
+            from edge.frontend.enhance import EnhanceStage  # compiles what few need
+
+            level = EnhanceStage(spec.background, bins, seconds_per_frame)
+        case BinFloor():
+            level = stages.NoiseFloorStage(spec.background, bins, seconds_per_frame, None, spec.background.least)
     return [level, BandsStage(spec)]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from edge.frontend.spec import (
     Decibel,
     FrontEndSpec,
+    Highpass,
     Linear,
     LinearBands,
     Ln,
@@ -82,14 +81,29 @@ def linear_bank(bands: LinearBands, rate: int, size: int) -> Float64:
 
 def bank(spec: FrontEndSpec) -> Float64:
     """Weights of the spec's bands over bins, ``[count, bins]``; the identity for a plain spectrum."""
+    weights: Float64
     match spec.bands:
         case Mel():
-            return mel_bank(spec.bands, spec.rate, spec.frames.size)
+            weights = mel_bank(spec.bands, spec.rate, spec.frames.size)
         case LinearBands():
-            return linear_bank(spec.bands, spec.rate, spec.frames.size)
+            weights = linear_bank(spec.bands, spec.rate, spec.frames.size)
         case Spectrum():
-            identity: npt.NDArray[Any] = np.eye(spec.frames.size // 2 + 1)
-            return identity
+            weights = np.eye(spec.frames.size // 2 + 1)
+    if spec.highpass is None:
+        return weights
+    power = highpass_power(spec.highpass, spec.rate, _bins(spec.rate, spec.frames.size))
+    return weights * (power if spec.bands.spectrum == "power" else np.sqrt(power))
+
+
+def highpass_power(filter_: Highpass, rate: int, hz: npt.ArrayLike) -> Float64:
+    """Share of the power that a second-order high-pass lets through at frequencies in Hz, 0 … 1 for q ≤ 0.707.
+
+    The analogue filter s² / (s² + s / q + 1) under the bilinear transform, which puts tan(πf / rate) in place of the
+    frequency: with x = tan(πf / rate) / tan(π · hz / rate),  |H|² = x⁴ / ((1 − x²)² + x² / q²).
+    """
+    x = np.tan(np.pi * np.minimum(np.asarray(hz, np.float64), rate / 2 * (1 - 1e-9)) / rate)
+    x2 = (x / np.tan(np.pi * filter_.hz / rate)) ** 2
+    return np.asarray(x2**2 / ((1 - x2) ** 2 + x2 / filter_.q**2))
 
 
 def cosine_transform(stage: Mfcc, count: int) -> Float64:

@@ -120,6 +120,17 @@ class Spectrum(Table, frozen=True, tag_field="kind", tag="spectrum"):
     spectrum: Literal["power", "magnitude"] = "power"
 
 
+class Highpass(Table, frozen=True):
+    """A second-order high-pass before everything else, as what it does to the power of a bin (card 28).
+
+    Bands weigh each bin by |H(f)|² of the digital filter: no samples are filtered, nothing is carried, and the features
+    are those of filtered samples as far as a window is long beside the filter's ringing. `q` = 0.707 is Butterworth's.
+    """
+
+    hz: float
+    q: float = 0.707
+
+
 class Linear(Table, frozen=True, tag_field="kind", tag="linear"):
     """No compression."""
 
@@ -150,6 +161,15 @@ class Standardise(Table, frozen=True, tag_field="kind", tag="standardise"):
 
     mean: float | list[float]
     std: float | list[float]
+
+
+class FrameStandardise(Table, frozen=True, tag_field="kind", tag="frame-standardise"):
+    """(x − mean) / (std + `least`) over the features of each frame: a spectrum's shape without its level (card 21).
+
+    With logarithms a louder sound gives the same features, down to the scale's floor.
+    """
+
+    least: float = 1e-3
 
 
 class Pcen(Table, frozen=True, tag_field="kind", tag="pcen"):
@@ -225,6 +245,16 @@ class BinPercentile(Table, frozen=True, tag_field="kind", tag="percentile"):
     least: float = 1e-4
 
 
+class Enhance(Table, frozen=True, tag_field="kind", tag="enhance"):
+    """Magnitudes of bins, steady noise in them lowered at most to `floor_db` (card 32); see `edge.frontend.enhance`.
+
+    `least` is the smallest magnitude that counts.
+    """
+
+    floor_db: float = -25.0
+    least: float = 1e-10
+
+
 class Stack(Table, frozen=True, tag_field="kind", tag="stack"):
     """`count` consecutive frames side by side, a new one every `stride` frames; only whole stacks count."""
 
@@ -234,8 +264,8 @@ class Stack(Table, frozen=True, tag_field="kind", tag="stack"):
 
 Bands: TypeAlias = Mel | LinearBands | Spectrum
 Scale: TypeAlias = Linear | Ln | Log10 | Decibel
-Background: TypeAlias = BinFloor | BinPercentile
-Post: TypeAlias = Standardise | Pcen | Mfcc | Delta | RunningMean | NoiseFloor | Stack
+Background: TypeAlias = BinFloor | BinPercentile | Enhance
+Post: TypeAlias = Standardise | FrameStandardise | Pcen | Mfcc | Delta | RunningMean | NoiseFloor | Stack
 
 
 class FrontEndSpec(Table, frozen=True):
@@ -250,7 +280,10 @@ class FrontEndSpec(Table, frozen=True):
     resampler
         soxr quality used where the source's rate differs.
     background
-        What magnitudes of bins are divided by before they are summed into bands; nothing by default.
+        What is done to magnitudes of bins before they are summed into bands: a level of their past that they are
+        divided by, or a gain; nothing by default.
+    highpass
+        What bands weigh bins by besides their triangles; all alike by default.
 
     Raises
     ------
@@ -265,6 +298,7 @@ class FrontEndSpec(Table, frozen=True):
     post: list[Post] = []
     resampler: Literal["HQ", "VHQ", "MQ"] = "HQ"
     background: Background | None = None
+    highpass: Highpass | None = None
 
     @property
     def hop(self) -> int:
@@ -343,6 +377,7 @@ class FrontEndSpec(Table, frozen=True):
         self._check_bands()
         self._check_scale()
         self._check_background()
+        self._check_highpass()
         for i, stage in enumerate(self.post):
             self._check_stage(stage, i)
         return self
@@ -387,11 +422,26 @@ class FrontEndSpec(Table, frozen=True):
                 _expect(1 <= frames <= 100_000, "background.seconds", "time of 1 to 100000 frames", seconds)
                 _expect(1e-20 <= least < math.inf, "background.least", "1e-20 or more", least)
 
+            case Enhance(floor_db, least):
+                _expect(-100 <= floor_db <= 0, "background.floor_db", "-100 to 0 dB", floor_db)
+                _expect(1e-20 <= least < math.inf, "background.least", "1e-20 or more", least)
+
+    def _check_highpass(self) -> None:
+        if self.highpass is None:
+            return
+        _expect(self.has_bands, "highpass", "absent where the features are bins", self.highpass)
+        hz, q = self.highpass.hz, self.highpass.q
+        _expect(0 < hz < self.rate / 2, "highpass.hz", f"above 0, below {self.rate / 2:g} Hz", hz)
+        _expect(0.1 <= q <= 10, "highpass.q", "0.1 to 10", q)
+
     def _check_stage(self, stage: Post, i: int) -> None:
         where, count = f"post[{i}]", self.counts[i]
         match stage:
             case Standardise():
                 _check_standardise(stage, where, count)
+            case FrameStandardise(least):
+                _expect(count > 1, where, "a stage of several features per frame", count)
+                _expect(1e-6 <= least < math.inf, f"{where}.least", "1e-6 or more", least)
             case Pcen(gain, bias, power, seconds, eps):
                 raw = i == 0 and isinstance(self.scale, Linear)
                 _expect(

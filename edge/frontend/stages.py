@@ -21,6 +21,7 @@ from edge.frontend.buffer import jit
 from edge.frontend.spec import (
     Decibel,
     Delta,
+    FrameStandardise,
     FrontEndSpec,
     Linear,
     Log10,
@@ -82,6 +83,20 @@ class StandardiseStage(Stage):
     def push(self, frames: Float32) -> Float32:
         """Frames of the same shape."""
         return frames * self._gain + self._shift
+
+
+class FrameStandardiseStage(Stage):
+    """(x − mean) / (std + least) of each frame by itself."""
+
+    def __init__(self, stage: FrameStandardise, count: int) -> None:
+        super().__init__(count)
+        self._least = np.float32(stage.least)
+
+    def push(self, frames: Float32) -> Float32:
+        """Frames of the same shape."""
+        out = np.empty_like(frames)
+        _frame_standardise(frames, self._least, out)
+        return out
 
 
 class MfccStage(Stage):
@@ -296,6 +311,8 @@ def _stage(stage: Post, count: int, seconds_per_frame: float, spec: FrontEndSpec
     match stage:
         case Standardise():
             built = StandardiseStage(stage, count)
+        case FrameStandardise():
+            built = FrameStandardiseStage(stage, count)
         case Pcen():
             built = PcenStage(stage, count, seconds_per_frame)
         case Mfcc():
@@ -333,6 +350,20 @@ def _project(frames, basis, out):  # type: ignore[no-untyped-def]
             x, weights = frames[t, f], basis[f]
             for c in range(row.size):
                 row[c] += x * weights[c]
+
+
+@jit
+def _frame_standardise(frames, least, out):  # type: ignore[no-untyped-def]
+    for t in range(out.shape[0]):
+        row, total, squares = frames[t], np.float32(0), np.float32(0)
+        for f in range(row.size):
+            total += row[f]
+        mean = total / np.float32(row.size)
+        for f in range(row.size):
+            squares += (row[f] - mean) ** 2
+        scale = np.float32(1) / (np.sqrt(squares / np.float32(row.size)) + least)
+        for f in range(row.size):
+            out[t, f] = (row[f] - mean) * scale
 
 
 @jit

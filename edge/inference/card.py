@@ -136,6 +136,28 @@ class Window(Struct, frozen=True, tag_field="mode", tag="window"):
     normalise: Literal["none", "peak", "minmax"] = "none"
 
 
+class LastLayer(Struct, frozen=True, kw_only=True):
+    """A last layer that was fitted to a place; see `edge.inference.layer` for its file.
+
+    Attributes
+    ----------
+    name, sha256
+        Of the file.
+    of
+        The model that it corrects, ``name@version``.
+    fitted_on
+        What it was fitted on, in words.
+    labels
+        The classes that it was fitted for.
+    """
+
+    name: FileName
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    of: str
+    fitted_on: str
+    labels: list[str]
+
+
 class Output(Struct, frozen=True):
     """What comes out.
 
@@ -152,6 +174,8 @@ class Output(Struct, frozen=True):
         Optional tensor of ``[1, C]`` running clip scores beside frame scores.
     embedding
         Optional tensor of ``[1, D]`` or ``[1, T, D]``.
+    layer
+        A last layer fitted to a place, which corrects the scores by the embedding.
     """
 
     scores: TensorName
@@ -159,6 +183,7 @@ class Output(Struct, frozen=True):
     activation: Literal["probabilities", "sigmoid", "softmax"] = "probabilities"
     clip: str = ""
     embedding: str = ""
+    layer: LastLayer | None = None
 
 
 class Viterbi(Struct, frozen=True, kw_only=True):
@@ -264,3 +289,8 @@ class Card(Struct, frozen=True, kw_only=True):
     output: Output
     decode: Decode = Decode()
     metrics: dict[str, float | str] = {}
+
+    @property
+    def named_files(self) -> list[ModelFile | LastLayer]:
+        """All files of the folder that the card names."""
+        return [*self.files, *([self.output.layer] if self.output.layer else [])]

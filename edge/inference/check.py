@@ -14,8 +14,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edge.blocks import Float32
 from edge.errors import CardError, SpecError
-from edge.inference.card import Card, Decode, Label, ModelFile, Stateful, Window
+from edge.inference import layer
+from edge.inference.card import Card, Decode, Label, LastLayer, ModelFile, Stateful, Window
 from edge.inference.engine import MAX_MODEL_BYTES, Engine, Shapes, TensorInfo
 from edge.inference.graph import initial_feeds
 from edge.inference.runtimes import available, open_engine
@@ -37,11 +39,14 @@ def validate(card: Card, folder: Path) -> None:
         A runtime refuses a file.
     """
     check_card(card, f"{folder.name}/{CARD}")
-    for file in card.files:
-        check_file(file, folder)
+    for named in card.named_files:
+        check_file(named, folder)
+    weights = layer.load(card, folder)
     for file in card.files:
         if available(file.engine):
-            check_graph(card, open_engine(file.engine, folder / file.name, shapes(card)), f"{folder.name}/{file.name}")
+            check_graph(
+                card, open_engine(file.engine, folder / file.name, shapes(card)), f"{folder.name}/{file.name}", weights
+            )
 
 
 def check_card(card: Card, where: str) -> None:
@@ -61,9 +66,11 @@ def check_card(card: Card, where: str) -> None:
     else:
         _check_window(card, card.stream, where)
     _check_decode(card, where)
+    if card.output.layer is not None:
+        _check_layer(card, card.output.layer, where)
 
 
-def check_file(file: ModelFile, folder: Path) -> None:
+def check_file(file: ModelFile | LastLayer, folder: Path) -> None:
     """Check that a file of the card is there, plain, not too large, and the one that was named.
 
     Raises
@@ -81,8 +88,10 @@ def check_file(file: ModelFile, folder: Path) -> None:
     expect(digest == file.sha256, where, f"files.{file.name}.sha256", f"the file's {digest}", file.sha256)
 
 
-def check_graph(card: Card, engine: Engine, where: str) -> None:
+def check_graph(card: Card, engine: Engine, where: str, weights: Float32 | None = None) -> None:
     """Check that a loaded graph has the card's tensors, by looking at it and by one step on zeros.
+
+    `weights` is the folder's last layer, whose columns must be as many as the embedding has numbers, and one.
 
     Raises
     ------
@@ -109,6 +118,9 @@ def check_graph(card: Card, engine: Engine, where: str) -> None:
             _tensor(engine.outputs, name, where, f"output.{field}", None, "float32")
     engine.run(initial_feeds(card, engine))  # some shapes are known only now
     _graph_outputs(card, engine, where)
+    if weights is not None:
+        size = engine.outputs[card.output.embedding].shape[-1]
+        expect(weights.shape[1] == size + 1, where, "output.layer", f"{size + 1} columns", weights.shape[1])
 
 
 def shapes(card: Card) -> Shapes:
@@ -176,6 +188,15 @@ def _check_files(card: Card, where: str) -> None:
         expect(kind not in kinds, where, f"files[{i}]", "the only file of its engine and precision", kind)
         names.add(file.name)
         kinds.add(kind)
+
+
+def _check_layer(card: Card, last: LastLayer, where: str) -> None:
+    taken = {CARD, *(file.name for file in card.files)}
+    expect(last.name not in taken, where, "output.layer.name", "a name used once", last.name)
+    expect(bool(card.output.embedding), where, "output.layer", "absent without `output.embedding`", "a table")
+    expect(not card.output.clip, where, "output.layer", "absent beside `output.clip`", "both")
+    for label in last.labels:
+        expect(label in label_names(card), where, "output.layer.labels", "labels of the card", repr(label))
 
 
 def _check_input(card: Card, where: str) -> None:

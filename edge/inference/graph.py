@@ -16,18 +16,19 @@ from edge.blocks import Float32
 from edge.errors import EngineError
 from edge.inference.card import Card, Stateful
 from edge.inference.engine import Array, Engine
+from edge.inference.layer import corrected
 
 TOLERANCE = 1e-3  # quantised or rounded probabilities may pass 0 and 1 by so much
 ONE = np.float32(1).view(np.uint32)
 
 
 class Shared:
-    """An engine, the lock of those who share it, and whose state it holds."""
+    """An engine with its last layer, where one was fitted, the lock of those who share it, and whose state it holds."""
 
-    def __init__(self, card: Card, engine: Engine) -> None:
+    def __init__(self, card: Card, engine: Engine, weights: Float32 | None = None) -> None:
         states = card.stream.states if isinstance(card.stream, Stateful) else []
         engine.carry({state.input: state.output for state in states})
-        self.engine, self.lock = engine, threading.Lock()
+        self.engine, self.lock, self.weights = engine, threading.Lock(), weights
         self.holder: Graph | None = None
 
 
@@ -93,6 +94,8 @@ class Graph:
             self._bits.max() > ONE
         ):  # as integers, the floats 0 … 1 are those up to that of 1; negative ones and NaN above
             self._verify()
+        if shared.weights is not None and self.embeddings is not None:
+            self.scores[...] = corrected(self.scores, self.embeddings, shared.weights)
 
     def _take(self) -> None:
         """Put the state aside that the engine holds, and this stream's in."""

@@ -12,7 +12,7 @@ import numpy as np
 from edge.blocks import Float32
 from edge.errors import CardError, EngineError
 from edge.frontend.spec import FrontEndSpec
-from edge.inference import check, store
+from edge.inference import check, layer, store
 from edge.inference.card import Card, ModelFile, Stateful
 from edge.inference.engine import Engine, EngineName
 from edge.inference.graph import Shared
@@ -35,6 +35,8 @@ class Model:
         A validated card.
     engine
         A graph that fits it.
+    weights
+        A last layer ``[C, D + 1]`` that corrects its scores.
 
     Examples
     --------
@@ -42,10 +44,10 @@ class Model:
     >>> scores = scorer.push(features)                   # doctest: +SKIP
     """
 
-    def __init__(self, card: Card, engine: Engine) -> None:
-        self.card = card
+    def __init__(self, card: Card, engine: Engine, weights: Float32 | None = None) -> None:
+        self.card, self.weights = card, weights
         self.labels: list[str] = check.label_names(card)
-        self._shared = Shared(card, engine)
+        self._shared = Shared(card, engine, weights)
 
     @classmethod
     def load(
@@ -80,9 +82,12 @@ class Model:
         check.check_card(card, f"{folder.name}/{check.CARD}")
         file = choose(card, engine, precision)
         check.check_file(file, folder)
+        if card.output.layer is not None:
+            check.check_file(card.output.layer, folder)
+        weights = layer.load(card, folder)
         opened = open_engine(file.engine, folder / file.name, check.shapes(card), hardware)
-        check.check_graph(card, opened, f"{folder.name}/{file.name}")
-        return cls(card, opened)
+        check.check_graph(card, opened, f"{folder.name}/{file.name}", weights)
+        return cls(card, opened, weights)
 
     @property
     def id(self) -> str:

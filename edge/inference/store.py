@@ -142,9 +142,9 @@ def add(folder: Path, replace: bool = False) -> Path:
 def _copy(folder: Path, card: Card, staged: Path) -> None:
     check.check_card(card, f"{folder.name}/{check.CARD}")
     staged.mkdir(mode=0o700)
-    for file in card.files:
+    for file in card.named_files:
         check.check_file(file, folder)
-    for name in (check.CARD, *(file.name for file in card.files)):
+    for name in (check.CARD, *(file.name for file in card.named_files)):
         shutil.copyfile(folder / name, staged / name, follow_symlinks=False)
         (staged / name).chmod(0o600)
 

@@ -12,6 +12,7 @@ from training.augment import (
     background,
     between_class,
     clipping,
+    contrast,
     device,
     dropout,
     enhance,
@@ -27,6 +28,7 @@ from training.augment import (
     speed,
     stretch,
     warp,
+    zoom,
 )
 from training.augment.chain import Chain, parse
 from training.augment.registry import FEATURE, MIXING, WAVEFORM
@@ -39,6 +41,7 @@ __all__ = [
     "background",
     "between_class",
     "clipping",
+    "contrast",
     "device",
     "dropout",
     "enhance",
@@ -55,4 +58,5 @@ __all__ = [
     "speed",
     "stretch",
     "warp",
+    "zoom",
 ]

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -24,6 +25,17 @@ WRITTEN = ("--out", "--into", "--section", "--title", "--text")
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Another run or model: frames count where most say that the recording has the class.",
 )
+@click.option(
+    "--over",
+    type=click.Choice(["last", "mean", "max"]),
+    default="last",
+    help="What a recording's score is made of: the last window that the network pooled, or all of them.",
+)
+@click.option(
+    "--fuse",
+    type=click.Choice(["mean", "max", "rank"]),
+    help="Also measure all TARGETS as one, on what none of them learnt from.",
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for report.json, .md and PNGs.")
 @click.option("--into", type=click.Path(dir_okay=False, path_type=Path), help="File of results that gets the section.")
 @click.option("--section", help="Name of the section of --into.")
@@ -37,6 +49,8 @@ def evaluate(
     settings: tuple[str, ...],
     background: str | None,
     vote: tuple[Path, ...],
+    over: Literal["last", "mean", "max"],
+    fuse: Literal["mean", "max", "rank"] | None,
     out: Path | None,
     into: Path | None,
     section: str | None,
@@ -55,6 +69,7 @@ def evaluate(
       wheatear evaluate runs/esc10-s --data ../shared/data
       wheatear evaluate runs/esc10-s-fold* edge/zoo/esc10-s --data ../shared/data --out report
       wheatear evaluate edge/zoo/esc10-s --data ../shared/data --folder esc50 --format esc --set subset=esc50
+      wheatear evaluate runs/seed* --data ../shared/data --over max --fuse mean
       wheatear evaluate runs/fold* --data ../shared/data --into docs/results.json --section esc10-s
       wheatear evaluate runs/19-two-rate --vote runs/16-gcrnn --vote runs/43-cnn8 --data ../shared/data
     """
@@ -65,7 +80,16 @@ def evaluate(
         raise ConfigError("evaluate: expected --into FILE and --section NAME together, got one of them")
     try:
         with progress() as tell:
-            found = measure(targets, data, table_of(folder, kind, settings), background_of(background), tell, vote)
+            found = measure(
+                targets,
+                data,
+                table_of(folder, kind, settings),
+                background_of(background),
+                tell,
+                voters=vote,
+                over=over,
+                fuse=fuse,
+            )
     except ValueError as error:
         raise ConfigError(f"evaluate: {error}") from None
     found |= {"title": title or section or "", "text": text, "command": command_line(sys.argv[1:])}

@@ -10,9 +10,10 @@ from typing import Any
 from edge.errors import ConfigError
 from training.data.dataset import Dataset
 from training.evaluation import probes, targets
+from training.evaluation.fuse import By, figures, together
 from training.evaluation.heard import Heard, hear, nothing_sounds
 from training.evaluation.measures import Figures, across, measure
-from training.evaluation.targets import Target
+from training.evaluation.targets import Over, Target
 from training.evaluation.vote import voted
 
 Tell = Callable[[str, int, int], None]
@@ -56,6 +57,8 @@ def evaluate(
     background: dict[str, Any] | None = None,
     tell: Tell = lambda *_: None,
     voters: Sequence[Path] = (),
+    over: Over = "last",
+    fuse: By | None = None,
 ) -> Figures:
     """Measure run and model folders.
 
@@ -74,13 +77,17 @@ def evaluate(
         Called with a target's name, and the number of recordings done and of all.
     voters
         Runs and model folders that say with each target which classes a recording has; see `training.evaluation.vote`.
+    over
+        What a recording's score is made of, see `training.evaluation.targets.clip_scores`.
+    fuse
+        Also measure all targets as one, see `training.evaluation.fuse`; instead of their folds together.
 
     Returns
     -------
     dict
         ``data``, ``labels``; ``targets``: what each is, its ``figures`` (None where it has seen all recordings), and
         ``quiet``; ``folds`` (see `training.evaluation.measures.across`) where runs held out different folds;
-        ``card``: what the model's card may carry.
+        ``card``: what the model's card may carry; ``fused``: clip figures of each and of all on the same recordings.
 
     Raises
     ------
@@ -97,7 +104,7 @@ def evaluate(
     source = open_source(table or _named(loaded), data)
     quiet_table = background or next((t.background for t in loaded if t.background), None)
     quiet = open_source(quiet_table, data) if quiet_table and (data / str(quiet_table["folder"])).exists() else None
-    measured = [_measured(target, source, quiet, tell) for target in loaded]
+    measured = [_measured(target, source, quiet, tell, over) for target in loaded]
     runs = [(t, m) for t, m in zip(loaded, measured, strict=True) if t.held_out is not None]
     out: Figures = {
         "kind": "evaluation",
@@ -107,7 +114,9 @@ def evaluate(
         "labels": list(labels),
         "targets": [m.plain() for m in measured],
     }
-    if len(runs) > 1:
+    if fuse:
+        out["fused"] = _fused(measured, labels, source, fuse)
+    elif len(runs) > 1:
         out["folds"] = _folds(runs, labels, source)
         mean = out["folds"]["mean"]
         names = [n for n in ("clip_accuracy", "map", "found", "false_events", "event_f1", "psds1") if n in mean]
@@ -148,16 +157,16 @@ def background_of(target: Target, source: Source | None) -> Dataset | None:
     return nothing_sounds(unseen.where(lambda item: item.split == "test") if "test" in parts else unseen)
 
 
-def _measured(target: Target, source: Source, quiet: Source | None, tell: Tell) -> Measured:
+def _measured(target: Target, source: Source, quiet: Source | None, tell: Tell, over: Over) -> Measured:
     def told(done: int, total: int) -> None:
         tell(target.name, done, total)
 
     chosen, background = held_out(target, source), background_of(target, quiet)
-    heard = hear(target, chosen, told, keep=False) if len(chosen) else []
+    heard = hear(target, chosen, told, keep=False, over=over) if len(chosen) else []
     exclusive = source.dataset.exclusive
-    figures = measure(heard, target.labels, target.rules, exclusive=exclusive) if heard else None
+    found = measure(heard, target.labels, target.rules, exclusive=exclusive) if heard else None
     silent = hear(target, background, told, keep=False) if background is not None else []
-    return Measured(target, heard, figures, probes.quiet(target, silent))
+    return Measured(target, heard, found, probes.quiet(target, silent))
 
 
 def _folds(runs: Sequence[tuple[Target, Measured]], labels: Sequence[str], source: Source) -> Figures:
@@ -167,6 +176,17 @@ def _folds(runs: Sequence[tuple[Target, Measured]], labels: Sequence[str], sourc
     heard = [h for _, m in runs for h in m.heard]
     pooled = measure(heard, labels, runs[0][0].rules, exclusive=source.dataset.exclusive)
     return across([m.figures for _, m in runs if m.figures], pooled)
+
+
+def _fused(measured: Sequence[Measured], labels: Sequence[str], source: Source, by: By) -> Figures:
+    each, all_of_them = together([m.heard for m in measured], by)
+    exclusive = source.dataset.exclusive
+    return {
+        "by": by,
+        "recordings": len(all_of_them),
+        "each": {m.target.name: figures(h, labels, exclusive=exclusive) for m, h in zip(measured, each, strict=True)},
+        "together": figures(all_of_them, labels, exclusive=exclusive),
+    }
 
 
 def _with_one_rule(loaded: list[Target], folders: Sequence[Path]) -> list[Target]:

@@ -12,7 +12,7 @@ from edge.blocks import ScoreBlock
 from edge.inference.card import Decode
 from training.data.dataset import Dataset, Item, Sound
 from training.data.windows import beside
-from training.evaluation.targets import Target, clip_scores
+from training.evaluation.targets import Over, Target, clip_scores
 from training.metrics.events import decode, sounds
 
 Float32 = npt.NDArray[np.float32]
@@ -61,7 +61,12 @@ class Heard:
 
 
 def hear(
-    target: Target, dataset: Dataset, tell: Callable[[int, int], None] = lambda *_: None, *, keep: bool = True
+    target: Target,
+    dataset: Dataset,
+    tell: Callable[[int, int], None] = lambda *_: None,
+    *,
+    keep: bool = True,
+    over: Over = "last",
 ) -> list[Heard]:
     """Score every recording of a set; its labels become the network's.
 
@@ -72,6 +77,8 @@ def hear(
         target's rules at once.
     tell
         Called with the number of recordings done and of all.
+    over
+        What a recording's score is made of, see `training.evaluation.targets.clip_scores`.
 
     Raises
     ------
@@ -84,7 +91,7 @@ def hear(
         block = target.scorer(samples)
         if not len(block.scores):
             raise ValueError(f"{item.path}: expected a recording long enough for one score, got {len(samples)} samples")
-        found = Heard(item, len(samples) / target.rate, block, clip_scores(block))
+        found = Heard(item, len(samples) / target.rate, block, clip_scores(block, over))
         heard.append(found if keep or item.strong is not None else found.thin(target.labels, target.rules))
         tell(k + 1, len(dataset))
     return heard

@@ -152,6 +152,8 @@ def _evaluation(section: Section) -> list[str]:
         blocks.append(_all_figures(best, folds))
     if best:
         blocks += [_classes(best, section["labels"]), _false_alarms(best)]
+    if section.get("fused"):
+        blocks.append(_fused(section["fused"]))
     return [*blocks, _quiet(section["targets"])]
 
 
@@ -173,6 +175,15 @@ def _summary(targets: Sequence[Mapping[str, Any]], folds: Mapping[str, Any] | No
         cells = [f"**{_number(n, mean[n])}** ± {_number(n, spread[n])}" for n in names]
         rows.append(["**mean of the folds**", "", folds["pooled"]["recordings"], *cells])
     return _grid(["", "fold held out", "recordings", *(HEADLINES[n] for n in names)], rows)
+
+
+def _fused(fused: Mapping[str, Any]) -> str:
+    """Clip figures of each network and of all as one, on the same recordings."""
+    names = [n for n in HEADLINES if n in fused["together"]]
+    parts = {**fused["each"], f"**all, by {fused['by']}**": fused["together"]}
+    rows = [[name, *(_number(n, part[n]) for n in names)] for name, part in parts.items()]
+    table = _grid(["", *(HEADLINES[n] for n in names)], rows)
+    return f"On the {fused['recordings']} recordings that none of them learnt from:\n\n{table}"
 
 
 def _all_figures(pooled: Mapping[str, Any], folds: Mapping[str, Any] | None) -> str:

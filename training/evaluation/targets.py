@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Float32 = npt.NDArray[np.float32]
 Scorer = Callable[[Float32], ScoreBlock]
+Over = Literal["last", "mean", "max"]
 
 
 @dataclass(frozen=True)
@@ -186,10 +187,20 @@ def frames_per_score(run: Run, frames: int = 1024) -> int:
     return frames // scores.shape[1]
 
 
-def clip_scores(block: ScoreBlock) -> Float32:
-    """Scores ``[C]`` of a whole recording: what the network pooled, or else linear softmax over its frames."""
+def clip_scores(block: ScoreBlock, over: Over = "last") -> Float32:
+    """Scores ``[C]`` of a whole recording.
+
+    Parameters
+    ----------
+    over
+        ``last``: what the network pooled in the end, or else linear softmax over its frames. ``mean``, ``max``: of all
+        windows that it pooled, or else of all frames; for windows that are shorter than the recording (card 28).
+    """
     from training.metrics.clips import clip_score
 
+    if over != "last":
+        rows = block.scores if block.clip is None else block.clip
+        return np.asarray(rows.max(axis=0) if over == "max" else rows.mean(axis=0), np.float32)
     return block.clip[-1].copy() if block.clip is not None and len(block.clip) else clip_score(block.scores)
 
 

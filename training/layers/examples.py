@@ -15,6 +15,7 @@ from training.layers.dropout import Dropout
 from training.layers.excite import SqueezeExcite
 from training.layers.global_max import GlobalMaxHead
 from training.layers.global_mean import GlobalMeanHead
+from training.layers.gru_bank import GRUBank
 from training.layers.heads import (
     AttentionHead,
     ExponentialSoftmaxHead,
@@ -35,7 +36,8 @@ from training.layers.pooling import AveragePool, Decimate, MaxPool
 from training.layers.rates import Repeat
 from training.layers.recurrent import GRU, LSTM
 from training.layers.reshape import BandsToChannels, ChannelsToBands, FramesToChannels
-from training.layers.segments import GlobalMean, Segments, WholeMaxPool
+from training.layers.segments import GlobalMean, LastFrame, Segments, WholeMaxPool
+from training.layers.slices import Neighbours, SliceMaxPool, Slices
 from training.layers.sru import SRU
 from training.layers.streaming import Branch, Identity, Residual, Sequential, StreamLayer
 from training.layers.weighted_gru import WeightedGRU, WeightedGRUHead
@@ -57,6 +59,14 @@ def _picture() -> StreamLayer:
     return Sequential(
         Conv((4, 6), (3, 3), lookahead="same", bias=True), WholeMaxPool((3, 3), (2, 2)), Conv((6, 5)), GlobalMean()
     )
+
+
+def _stack() -> StreamLayer:
+    """What looks at a segment as at three slices of four frames, two numbers for each of 3 maps."""
+    return Sequential(
+        Slices(3), Neighbours(3), Conv((12, 3), (3, 3), lookahead="same"), SliceMaxPool(3, 2), SliceMaxPool(2, 2),
+        WholeMaxPool((2, 2), (2, 2)), GRUBank(3, 3, 2),
+    )  # fmt: skip
 
 
 C, F = 4, 6  # channels and bands that the layers below are fed
@@ -115,6 +125,11 @@ LAYERS: dict[str, tuple[Callable[[], StreamLayer], int]] = {  # and the channels
     ),
     "segments": (lambda: Segments(_picture(), 5, 6, 6), 5),
     "segments overlapping": (lambda: Segments(_picture(), 5, 8, 4), 5),
+    "segments of slices": (lambda: Segments(_stack(), 6, 12, 4, newest=True), 6),
+    "segments heard to their end": (
+        lambda: Segments(Sequential(BandsToChannels(), GRU(C * F, 5), LastFrame()), 5, 4, 4),
+        5,
+    ),
     "patches": (lambda: Patches(6, Sequential(Conv((C, 5), (3, 3), lookahead="same"), AveragePool((6, 1)))), 5 * F),
     "residual": (lambda: Residual(Sequential(Conv((C, C), (3, 3)), Conv((C, C), (2, 1), activation="none"))), C * F),
     "residual same": (lambda: Residual(Conv((C, C), (5, 3), lookahead="same")), C * F),

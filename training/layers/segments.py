@@ -30,14 +30,19 @@ class Segments(Windowed):
         D.
     length, hop
         Frames of a segment, and from one to the next; where they overlap, zeros stand before the clip.
+    newest
+        In training, look at the last segment alone: a head that hears one frame hears no other.
     """
 
-    def __init__(self, body: nn.Module, size: int, length: int, hop: int) -> None:
+    def __init__(self, body: nn.Module, size: int, length: int, hop: int, *, newest: bool = False) -> None:
         super().__init__(length, hop, 0)
-        self.body, self.size, self.length = body, size, length
+        self.body, self.size, self.length, self.newest = body, size, length, newest
 
     def window(self, x: Tensor) -> Tensor:
         """Cut, and look at every segment."""
+        if self.newest and self.training:
+            last = (x.shape[2] - self.length) // self.time_stride * self.time_stride
+            x = x[:, :, last : last + self.length]
         cut = x.unfold(2, self.length, self.time_stride)  # [B, C, S, F, length]
         batch, channels, count, bands, _ = cut.shape
         segments = cut.permute(0, 2, 1, 4, 3).reshape(batch * count, channels, self.length, bands)

@@ -35,6 +35,8 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
     "adam": torch.optim.Adam,
     "sgd": partial(torch.optim.SGD, momentum=0.9),
+    "nesterov": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+    "rmsprop": partial(torch.optim.RMSprop, alpha=0.9),
 }
 
 
@@ -46,7 +48,8 @@ class FitSettings(Settings):
     steps, batch
         Optimiser steps and examples per step (of all processes together).
     optimizer
-        ``adamw``; ``adam``, whose weight decay is part of the gradient; ``sgd`` with a momentum of 0.9.
+        ``adamw``; ``adam``, whose weight decay is part of the gradient; ``sgd`` with a momentum of 0.9,
+        ``nesterov`` with Nesterov's; ``rmsprop`` with a memory of 0.9.
     rate, warmup, decay, betas
         Highest learning rate, steps until it is reached, weight decay, memories of Adam.
     cycles
@@ -67,7 +70,7 @@ class FitSettings(Settings):
 
     steps: Positive = 1500
     batch: Positive = 32
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "adam", "sgd", "nesterov", "rmsprop"] = "adamw"
     rate: Annotated[float, Meta(gt=0)] = 4e-3
     warmup: Count = 100
     decay: Annotated[float, Meta(ge=0)] = 2e-3
@@ -114,7 +117,7 @@ class _Fit:
             take_over(job.model, Path(settings.start))
         self.frozen = freeze(job.model, settings.freeze)
         self.model = job.compute.spread(job.model)
-        memories = {} if settings.optimizer == "sgd" else {"betas": settings.betas}
+        memories = {"betas": settings.betas} if settings.optimizer.startswith("adam") else {}
         self.optimizer = OPTIMIZERS[settings.optimizer](groups(job.model, settings.decay), lr=settings.rate, **memories)
         self.scaler = job.compute.scaler()
         self.average = Averaged(job.model, settings.average if settings.averaging == "ema" else 0.0)

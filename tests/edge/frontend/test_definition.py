@@ -139,7 +139,12 @@ def stack(stage, x, *_):
     return np.array([x[s : s + stage.count].ravel() for s in starts])
 
 
+def frame_standardise(stage, x, *_):
+    return (x - x.mean(axis=1, keepdims=True)) / (x.std(axis=1, keepdims=True) + stage.least)
+
+
 STAGES = {
+    "FrameStandardise": frame_standardise,
     "Standardise": standardise,
     "Pcen": pcen,
     "Mfcc": mfcc,
@@ -181,6 +186,9 @@ SPECS = {
     "log10": {"scale": {"kind": "log10"}},
     "db": {"scale": {"kind": "db", "reference": 0.5}},
     "standardise": {"post": [{"kind": "standardise", "mean": -3.0, "std": [1.0 + i for i in range(20)]}]},
+    "frame-standardise": {"post": [{"kind": "frame-standardise"}]},
+    "high-pass": {"highpass": {"hz": 2000.0}},
+    "high-pass of magnitudes": {"bands": {**MEL, "spectrum": "magnitude"}, "highpass": {"hz": 500.0, "q": 2.0}},
     "pcen": {"scale": {"kind": "linear"}, "post": [{"kind": "pcen"}]},
     "pcen 16 bit": {
         "frames": {**SMALL, "full_scale": 32768.0},

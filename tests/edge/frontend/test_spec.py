@@ -65,6 +65,10 @@ def test_hash_sees_every_change(change):
         ({"background": {"kind": "percentile", "seconds": 1e9}}, "time of 1 to 100000 frames"),
         ({"background": {"kind": "running", "speed": 0.0}}, "speed above 0 to 1000 nepers per second"),
         ({"background": {"kind": "running", "least": 0.0}}, "`background.least` must be 1e-20 or more, got 0.0"),
+        ({"background": {"kind": "enhance", "floor_db": 3.0}}, "`background.floor_db` must be -100 to 0 dB, got 3.0"),
+        ({"highpass": {"hz": 9000.0}}, "`highpass.hz` must be above 0, below 8000 Hz, got 9000.0"),
+        ({"highpass": {"hz": 90.0}, "bands": {"kind": "spectrum"}}, "absent where the features are bins"),
+        ({"post": [{"kind": "frame-standardise", "least": 0.0}]}, "`post[0].least` must be 1e-6 or more, got 0.0"),
         ({"post": [{"kind": "stack", "count": 0}]}, "count and stride 1 to 1000"),
     ],
 )

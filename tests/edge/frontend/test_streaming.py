@@ -31,6 +31,7 @@ KERNELS = {
     "dense": {"frames": {"window": 64, "hop": 7}, "bands": {"kind": "spectrum"}},
     "floored": {"background": {"kind": "running"}},
     "background": {"background": {"kind": "percentile", "seconds": 0.1}},
+    "enhanced": {"background": {"kind": "enhance"}, "highpass": {"hz": 2000.0}},
     "odd": {"frames": {"window": 70, "hop": 30, "fft": 75}},
 }
 POSTS = {
@@ -39,6 +40,7 @@ POSTS = {
     "delta": [{"kind": "delta", "order": 2}],
     "mean": [{"kind": "running-mean"}],
     "floor": [{"kind": "noise-floor"}],
+    "shape": [{"kind": "frame-standardise"}, {"kind": "mfcc", "count": 7}],
     "stack": [{"kind": "stack", "count": 3, "stride": 2}, {"kind": "delta", "window": 1}],
 }
 

@@ -1,0 +1,95 @@
+"""Networks as one, by hand-worked scores, and the command on networks that hear half each."""
+
+import doctest
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge.blocks import ScoreBlock
+from edge.inference.card import Decode
+from training.data.dataset import Item
+from training.evaluation import fuse, report, targets
+from training.evaluation.evaluate import evaluate
+from training.evaluation.heard import Heard
+from training.evaluation.targets import Target, clip_scores
+
+A, B = np.float32([[0.9, 0.1], [0.2, 0.1], [0.4, 0.8]]), np.float32([[0.4, 0.3], [0.7, 0.1], [0.0, 0.2]])
+
+
+def heard(clips, names="abc", weak=((0,), (0,), ())):
+    empty = ScoreBlock("r", 0, 320, 16_000, np.zeros((0, clips.shape[1]), np.float32), 320)
+    items = [Item(f"{name}.wav", f"{name}.wav", label) for name, label in zip(names, weak, strict=False)]
+    return [Heard(item, 1.0, empty, clip, (Decode(), ())) for item, clip in zip(items, clips, strict=False)]
+
+
+def test_doctests_hold():
+    assert doctest.testmod(fuse).failed == 0
+
+
+def test_mean_and_max_by_hand():
+    np.testing.assert_allclose(fuse.fused([A, B], "mean"), [[0.65, 0.2], [0.45, 0.1], [0.2, 0.5]], atol=1e-7)
+    np.testing.assert_array_equal(fuse.fused([A, B], "max"), np.maximum(A, B))
+    with pytest.raises(ValueError, match="expected one of mean, max, rank, got 'median'"):
+        fuse.fused([A], "median")
+
+
+def test_ranks_are_shares_of_the_others_and_ignore_the_scale():
+    np.testing.assert_allclose(fuse.ranks(A), [[1, 0.25], [0, 0.25], [0.5, 1]])
+    np.testing.assert_allclose(fuse.fused([A**3, B], "rank"), fuse.fused([A, B], "rank"))
+    assert fuse.ranks(A[:1]).tolist() == [[0.0, 0.0]]
+
+
+def test_only_recordings_that_all_were_asked_for_count_in_any_order():
+    one, other = heard(A), heard(B[[2, 0]], "ca", ((), (0,)))
+    each, both = fuse.together([one, other], "mean")
+    assert [[h.item.name for h in part] for part in (*each, both)] == [["a.wav", "c.wav"]] * 3
+    np.testing.assert_allclose([h.clip[0] for h in both], [0.65, 0.2], atol=1e-7)
+    with pytest.raises(ValueError, match="none of the networks learnt from, got none"):
+        fuse.together([heard(A), heard(A, "xyz")], "mean")
+
+
+def test_two_that_each_miss_a_bird_find_both_together():
+    """One hears the first bird only and one the second, and both the same of the quiet recording: AUC by hand."""
+    one, other = np.float32([[0.9], [0.2], [0.4]]), np.float32([[0.2], [0.9], [0.4]])
+    each, both = fuse.together([heard(one), heard(other)], "max")
+    areas = [fuse.figures(part, ["bird"], exclusive=False)["auc"] for part in (*each, both)]
+    assert areas == [0.5, 0.5, 1.0]
+
+
+def test_a_recording_is_made_of_its_windows():
+    clip = np.float32([[0.1], [0.8], [0.3]])
+    block = ScoreBlock("r", 0, 320, 16_000, np.float32([[0.2], [1.0], [0.6]]), 320, clip=clip)
+    found = [float(clip_scores(block, over)[0]) for over in ("last", "mean", "max")]
+    np.testing.assert_allclose(found, [0.3, 0.4, 0.8], atol=1e-6)
+    bare = ScoreBlock("r", 0, 320, 16_000, block.scores, 320)
+    np.testing.assert_allclose([clip_scores(bare, o)[0] for o in ("mean", "max")], [0.6, 1.0], atol=1e-6)
+
+
+def test_a_report_has_each_network_and_all(tmp_path, monkeypatch):
+    """Two networks, each deaf to one of two tones, hear both together."""
+    t = np.arange(16_000) / 16_000
+    for name, hertz in (("low", 400), ("high", 4000), ("none", 0)):
+        folder = tmp_path / "data" / "tones" / ("other" if name == "none" else "tone")
+        folder.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / f"{name}.wav", 0.3 * np.sin(2 * np.pi * hertz * t), 16_000)
+
+    def ear(hertz):
+        def scores(samples):
+            share = round(np.abs(np.fft.rfft(samples))[hertz] / 3000, 3)
+            return ScoreBlock("r", 0, 16_000, 16_000, np.float32([[min(share, 1.0), 0.0]]), 16_000)
+
+        return Target(f"ear{hertz}", "float network", ("tone", "other"), 16_000, Decode(), scores, None,
+                      lambda *_: False, None, None)  # fmt: skip
+
+    monkeypatch.setattr(targets, "load", lambda folder: [ear(int(folder.name))])
+    table = {"kind": "folders", "folder": "tones"}
+    found = evaluate([tmp_path / "400", tmp_path / "4000"], tmp_path / "data", table, fuse="max")["fused"]
+    assert found["recordings"] == 3
+    # Of "tone" each alone knows one of two from quiet, the other is a tie: 0.75. "other" has no score at all: 0.5.
+    assert [part["auc"] for part in (*found["each"].values(), found["together"])] == [0.625, 0.625, 0.75]
+    assert "**all, by max**" in report.markdown({**_section(), "fused": found})
+
+
+def _section():
+    return {"kind": "evaluation", "data": {"name": "d", "recordings": 3, "folder": "d"}, "labels": [], "targets": []}

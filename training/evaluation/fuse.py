@@ -1,0 +1,73 @@
+"""Several networks as one: what each says of whole recordings, averaged, the largest of it, or averaged as ranks.
+
+network A   .9 .2 .4        mean    .65 .45 .20       scores of one kind: seeds, folds, checkpoints
+network B   .4 .7 .0        max     .90 .70 .40       any of them may be the one that hears it
+                            rank    .75 .50 .25       each network's order alone: scores of different kinds
+
+Each is asked for all recordings that none of them learnt from. Frames are not fused: networks differ in their grids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from training.evaluation import measures
+from training.evaluation.heard import Heard
+from training.evaluation.measures import Figures
+
+Float32 = npt.NDArray[np.float32]
+By = Literal["mean", "max", "rank"]
+
+
+def fused(scores: Sequence[Float32], by: By) -> Float32:
+    """Scores ``[N, C]`` of N recordings from those of each network.
+
+    >>> fused([np.float32([[0.9], [0.2], [0.4]]), np.float32([[0.4], [0.7], [0.0]])], "rank").ravel().tolist()
+    [0.75, 0.5, 0.25]
+    """
+    if by not in get_args(By):
+        raise ValueError(f"fuse: expected one of {', '.join(get_args(By))}, got {by!r}")
+    table = np.stack([ranks(part) if by == "rank" else part for part in scores])
+    return np.asarray(table.max(axis=0) if by == "max" else table.mean(axis=0, dtype=np.float64), np.float32)
+
+
+def ranks(scores: Float32) -> Float32:
+    """Share of the other recordings that a recording's score of a class is above, ``[N, C]``; equal ones count half."""
+    below = (scores[:, None] > scores[None]).sum(axis=1) + 0.5 * (scores[:, None] == scores[None]).sum(axis=1) - 0.5
+    return np.asarray(below / max(len(scores) - 1, 1), np.float32)
+
+
+def together(networks: Sequence[Sequence[Heard]], by: By) -> tuple[list[list[Heard]], list[Heard]]:
+    """Recordings that all networks were asked for: what each heard of them, and what all did.
+
+    Raises
+    ------
+    ValueError
+        There are none.
+    """
+    names = [[h.item.name for h in heard] for heard in networks]
+    common = set(names[0]).intersection(*names)
+    kept = [[h for h in heard if h.item.name in common] for heard in networks]
+    if not common:
+        raise ValueError(
+            "fuse: expected recordings that none of the networks learnt from, got none; name another set by "
+            "--folder, or runs that held out the same fold"
+        )
+    order = {h.item.name: k for k, h in enumerate(kept[0])}
+    kept = [sorted(heard, key=lambda h: order[h.item.name]) for heard in kept]
+    clips = fused([np.stack([h.clip for h in heard]) for heard in kept], by)
+    return kept, [replace(h, clip=clip) for h, clip in zip(kept[0], clips, strict=True)]
+
+
+def figures(heard: Sequence[Heard], labels: Sequence[str], *, exclusive: bool) -> Figures:
+    """Those of `measures.HEADLINES` that clip scores alone tell."""
+    pairs = [(h, ()) for h in heard]
+    found = measures.tagging(pairs, labels) if any(h.item.weak for h in heard) else {}
+    if exclusive:
+        found |= measures.single_class(pairs, labels)
+    return {name: value for name, value in found.items() if name in measures.HEADLINES}
