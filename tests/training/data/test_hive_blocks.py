@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,3 +92,15 @@ def test_blocks_of_a_hive_stay_together():
     assert (whole.items[1].start, whole.items[1].stop, whole.items[1].name) == (60, 120, "Hive1_0@60")
     splits = leave_one_out(whole)
     assert [(len(split.train), len(split.test)) for split in splits] == [(20, 10)] * 3
+
+
+def test_a_model_may_call_the_classes_otherwise_than_the_files_do(tmp_path):
+    from training.data.formats import lab
+
+    soundfile.write(tmp_path / "Hive1_a.wav", np.zeros(8000), 8000)
+    (tmp_path / "Hive1_a.lab").write_text("Hive1_a\n0\t0.5\tbee\n0.5\t1\tnobee\n.\n")
+    named = lab.load(lab.LabSettings(names=("bee", "hive_external")), tmp_path)
+    assert named.labels == ("bee", "hive_external")
+    assert [sound.label for sound in named.items[0].strong] == [0, 1]
+    with pytest.raises(ValueError, match="names: expected one for each of the labels bee, nobee, got bee"):
+        lab.load(lab.LabSettings(names=("bee",)), tmp_path)
