@@ -193,6 +193,13 @@ class Writer:
         shape = [*self.shape(x)[:-1], len(weight)]
         return self._operator(Operator.FULLY_CONNECTED, inputs, shape, Options.FullyConnectedOptions, options)
 
+    def matrices(self, x: int, weight: npt.NDArray[np.float32]) -> int:
+        """Rows ``[1, M, R, K]`` times a matrix for each of M, ``[M, K, N]``."""
+        options = schema.BatchMatMulOptionsT()
+        shape = [*self.shape(x)[:-1], weight.shape[-1]]
+        inputs = [x, self.constant(np.ascontiguousarray(weight[None]))]
+        return self._operator(Operator.BATCH_MATMUL, inputs, shape, Options.BatchMatMulOptions, options)
+
     def add(self, a: int, b: int, name: str = "") -> int:
         """Elementwise sum."""
         return self._pair(Operator.ADD, a, b, Options.AddOptions, schema.AddOptionsT(), name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -381,13 +381,13 @@ def _one_way(t: Translator, layer: Recurrent, x: int, suffix: str) -> list[int]:
 
 
 def _gru(t: Translator, frame: int, gates: int, inner: list[int], hidden: int) -> list[int]:
-    heard, kept = ([t.channels(x, k * hidden, hidden) for k in range(3)] for x in (frame, gates))
-    return [gru_cell(t.writer, heard, kept, inner[0])]
+    return [gru_cell(t, frame, gates, inner[0], hidden)]
 
 
-def gru_cell(w: Writer, heard: Sequence[int], kept: Sequence[int], h: int) -> int:
-    """Next state from what the frame and the state give to the gates: reset, update, new."""
-    (ir, iz, i_new), (hr, hz, h_new) = heard, kept
+def gru_cell(t: Translator, frame: int, gates: int, h: int, hidden: int) -> int:
+    """Next state from the frame's and the state's share of the gates, ``[…, 3 · hidden]``."""
+    w = t.writer
+    (ir, iz, i_new), (hr, hz, h_new) = ([t.channels(x, k * hidden, hidden) for k in range(3)] for x in (frame, gates))
     reset, update = w.sigmoid(w.add(ir, hr)), w.sigmoid(w.add(iz, hz))
     new = w.function("tanh", w.add(i_new, w.multiply(reset, h_new)))
     return w.add(new, w.multiply(update, w.subtract(h, new)))

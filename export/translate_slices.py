@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from export.translate import Translator, gru_cell, translates
+from export.translate import Translator, array, gru_cell, translates
 from training.layers.gru_bank import GRUBank
 from training.layers.segments import LastFrame
 from training.layers.slices import Neighbours, SliceMaxPool, Slices
@@ -45,11 +45,13 @@ def _last(t: Translator, layer: LastFrame, x: int) -> int:  # noqa: ARG001 - eve
 
 @translates(GRUBank)
 def _bank(t: Translator, layer: GRUBank, x: int) -> int:
-    w = t.writer
+    w, hidden = t.writer, layer.hidden
     _, frames, bands, maps = w.shape(x)
     by_map = w.reshape(w.transpose(x, (0, 1, 3, 2)), [1, frames, 1, maps * bands])
-    heard = [t.layer(gate, by_map) for gate in layer.heard]
-    h = w.constant(np.zeros((1, 1, 1, maps * layer.hidden), np.float32))
+    apart = w.reshape(t.layer(layer.heard, by_map), [1, frames, maps, 3 * hidden])
+    heard, bias = w.transpose(apart, (0, 2, 1, 3)), w.constant(array(layer.bias)[None])
+    h = w.constant(np.zeros((1, maps, 1, hidden), np.float32))
     for k in range(frames):
-        h = gru_cell(w, [t.cut(gate, k, 1) for gate in heard], [t.layer(gate, h) for gate in layer.kept], h)
-    return h
+        frame = w.slice(heard, [0, 0, k, 0], [1, maps, 1, 3 * hidden])
+        h = gru_cell(t, frame, w.add(w.matrices(h, array(layer.weight)), bias), h, hidden)
+    return w.reshape(h, [1, 1, 1, maps * hidden])

@@ -50,14 +50,10 @@ def test_a_bank_is_as_many_grus():
     torch.manual_seed(0)
     bank, cells = GRUBank(5, 3, 4), [nn.GRU(3, 4, batch_first=True) for _ in range(5)]
     with torch.no_grad():
-        for name, layers in (("ih", bank.heard), ("hh", bank.kept)):
-            for k, layer in enumerate(layers):
-                weights, biases = (
-                    torch.cat([getattr(cell, f"{what}_{name}_l0").chunk(3)[k] for cell in cells])
-                    for what in ("weight", "bias")
-                )
-                layer.conv.weight.copy_(weights[:, :, None, None])
-                layer.conv.bias.copy_(biases)
+        bank.heard.conv.weight.copy_(torch.cat([cell.weight_ih_l0 for cell in cells])[:, :, None, None])
+        bank.heard.conv.bias.copy_(torch.cat([cell.bias_ih_l0 for cell in cells]))
+        bank.weight.copy_(torch.stack([cell.weight_hh_l0.T for cell in cells]))
+        bank.bias.copy_(torch.stack([cell.bias_hh_l0[None] for cell in cells]))
     x = torch.randn(2, 5, 8, 3)
     wanted = torch.cat([cell(x[:, m])[1][0] for m, cell in enumerate(cells)], 1)
     torch.testing.assert_close(bank(x).flatten(1), wanted, atol=1e-6, rtol=1e-6)
