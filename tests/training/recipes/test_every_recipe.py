@@ -36,15 +36,17 @@ def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipes") / "tiny"
     folder.mkdir()
     rng, t = np.random.default_rng(0), np.arange(int(RATE * SECONDS)) / RATE
-    scenes, strong = [], ["filename\tonset\toffset\tevent_label"]
+    scenes, strong, rows = [], ["filename\tonset\toffset\tevent_label"], ["file,fold,label,seconds"]
     for k in range(6):
         onset = 1.0 + k
         heard = 0.003 * rng.standard_normal(len(t)) + 0.3 * tone(k % 3, t, rng) * ((t >= onset) & (t < onset + 3))
         soundfile.write(folder / f"{k}.wav", heard.astype(np.float32), RATE)
         scenes.append({"file": f"{k}.wav", "fold": 1 + k // 3})
         strong.append(f"{k}.wav\t{onset}\t{onset + 3}\t{CLASSES[k % 3]}")
+        rows.append(f"{k}.wav,{1 + k // 3},{CLASSES[k % 3]},{SECONDS}")
     (folder / "scenes.json").write_text(json.dumps({"labels": CLASSES, "scenes": scenes}))
     (folder / "strong.tsv").write_text("\n".join(strong) + "\n")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
     return folder.parent
 
 
@@ -61,6 +63,14 @@ def room_for_the_next():
     gc.collect()
 
 
+WINDOWED = {
+    "kind": "table",
+    "folder": "tiny",
+    "fold": "fold",
+    "events": "strong.tsv",
+    "seconds": "seconds",
+    "window": 1.0,
+}
 LABELLED = ("pauses", "bursts", "ambiguous")  # settings that name labels of the recipe's own data
 
 
@@ -72,6 +82,8 @@ def cut_down(recipe: Recipe) -> Recipe:
     table["sampling"] = {key: value for key, value in table["sampling"].items() if key not in LABELLED}
     if table["sampling"]["kind"] == "sequences":  # of embeddings, which no sound of the tiny set has
         table["sampling"] = {"kind": "clips", "seconds": 2.0}
+    if table["sampling"]["kind"] == "windows":
+        table["data"] = {**WINDOWED, "labels": list(CLASSES)}
     if table["sampling"].get("balance") in ("halves", "places"):  # each tiny scene has a class
         table["sampling"]["balance"] = "labels"
     table["sampling"] |= {key: 2 for key in ("speeds", "negatives") if key in table["sampling"]}
