@@ -17,7 +17,8 @@ from edge.inference.scorer import Scorer
 from export.step import Float32, Step, StepFunction, Streamable, Streamed, Window, stream
 from training.metrics.events import detect
 
-TOLERANCE = 1e-5
+TOLERANCE = 1e-5  # of scores
+STATE_TOLERANCE = 1e-4  # of states, which nobody is given: what their rounding does shows in the scores
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,6 @@ def demand(parity: Parity, name: str, tolerance: float = TOLERANCE) -> None:
     if not parity.error <= tolerance:
         raise ValueError(f"{name}: expected the network's scores within {tolerance:g}, got {parity.error:.2e} apart")
     for tensor, error in parity.tensors.items():
-        if not error <= tolerance:
-            raise ValueError(
-                f"{name}: expected `{tensor}` within {tolerance:g} of the network's, got {error:.2e} apart"
-            )
+        allowed = STATE_TOLERANCE if tensor.startswith("next.") else tolerance
+        if not error <= allowed:
+            raise ValueError(f"{name}: expected `{tensor}` within {allowed:g} of the network's, got {error:.2e} apart")
