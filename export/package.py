@@ -129,13 +129,13 @@ class _Steps:
         self._scene = self._long_scene()
         steps = self._proof.of_steps()
         _tell(report, "torch steps", steps)
-        parity.demand(steps, "torch steps")
+        self._proof.demand(steps, "torch steps")
 
     def prove(self, name: str, run: StepFunction) -> dict[str, object]:
         """Compare a float file; refuse it where it differs."""
         found = self._proof.of(run)
         _tell(self._report, name, found)
-        parity.demand(found, name)
+        self._proof.demand(found, name)
         return dataclasses.asdict(found)
 
     def compare(self, path: Path, run: StepFunction, feeds: Sequence[Tensors]) -> dict[str, object]:
