@@ -122,3 +122,26 @@ def test_recipes_are_trained_for_the_same_time_measured_and_not_again(world):
     assert len(json.loads((world / "out/compare.json").read_text())["recipes"][0]["seeds"]) == 2
     with pytest.raises(ConfigError, match=r"expected 3 minutes, got 0\.02; choose another --out"):
         CliRunner().invoke(command, [*arguments[:-1], "3"], catch_exceptions=False)
+
+
+@pytest.mark.long
+def test_recipes_are_compared_on_the_folds_of_one_of_them(world):
+    tones = ('data={kind="table", folder="sounds", fold="fold"}', *TINY)
+    (world / "first.toml").write_text(tomli_w.dumps(recipe.load("esc10-s-weak", tones).table()))
+    (world / "second.toml").write_text(tomli_w.dumps(recipe.load("esc10-s-weak", (*TINY, "name=other")).table()))
+    files = [str(world / name) for name in ("first.toml", "second.toml")]
+    arguments = [*files, "--on", files[0], "--data", str(world / "data"), "--out", str(world / "out"), "--batch", "4"]
+    results = world / "results.json"
+    shown = CliRunner().invoke(
+        command, [*arguments, "--minutes", "0.02", "--into", str(results)], catch_exceptions=False
+    )
+    assert "| tiny |" in shown.output
+    assert "| other |" in shown.output
+    assert "AUC, fold 4 held out" in shown.output
+    for name in ("tiny", "other"):
+        splits = json.loads((world / "out" / name / "fold2/splits.json").read_text())
+        assert splits["held_out"] == 2
+        assert sorted(splits["test"]) == ["2high.wav", "2low.wav"]
+    assert "recipes-on-first" in json.loads(results.read_text())["sections"]
+    with pytest.raises(ConfigError, match="expected one seed with --on"):
+        CliRunner().invoke(command, [*arguments, "--minutes", "1", "--seeds", "2"], catch_exceptions=False)
