@@ -36,6 +36,7 @@ WRITTEN = ("--out", "--into", "--section", "--title", "--text")
     type=click.Choice(["mean", "max", "rank"]),
     help="Also measure all TARGETS as one, on what none of them learnt from.",
 )
+@click.option("--weight", "weights", multiple=True, type=float, help="Of each of TARGETS in turn, for --fuse mean.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for report.json, .md and PNGs.")
 @click.option("--into", type=click.Path(dir_okay=False, path_type=Path), help="File of results that gets the section.")
 @click.option("--section", help="Name of the section of --into.")
@@ -51,6 +52,7 @@ def evaluate(
     vote: tuple[Path, ...],
     over: Literal["last", "mean", "max"],
     fuse: Literal["mean", "max", "rank"] | None,
+    weights: tuple[float, ...],
     out: Path | None,
     into: Path | None,
     section: str | None,
@@ -70,6 +72,7 @@ def evaluate(
       wheatear evaluate runs/esc10-s-fold* edge/zoo/esc10-s --data ../shared/data --out report
       wheatear evaluate edge/zoo/esc10-s --data ../shared/data --folder esc50 --format esc --set subset=esc50
       wheatear evaluate runs/seed* --data ../shared/data --over max --fuse mean
+      wheatear evaluate bulbul bulbul-ht bulbul-hf --data ../shared/data --fuse mean --weight 2 --weight 1 --weight 1
       wheatear evaluate runs/fold* --data ../shared/data --into docs/results.json --section esc10-s
       wheatear evaluate runs/19-two-rate --vote runs/16-gcrnn --vote runs/43-cnn8 --data ../shared/data
     """
@@ -89,6 +92,7 @@ def evaluate(
                 voters=vote,
                 over=over,
                 fuse=fuse,
+                weights=weights,
             )
     except ValueError as error:
         raise ConfigError(f"evaluate: {error}") from None

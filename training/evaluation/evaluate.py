@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.decode.fusion import shares
 from edge.errors import ConfigError
+from edge.inference.card import Decode
 from training.data.dataset import Dataset
 from training.evaluation import probes, targets
 from training.evaluation.fuse import By, figures, together
@@ -59,6 +61,7 @@ def evaluate(
     voters: Sequence[Path] = (),
     over: Over = "last",
     fuse: By | None = None,
+    weights: Sequence[float] = (),
 ) -> Figures:
     """Measure run and model folders.
 
@@ -81,18 +84,21 @@ def evaluate(
         What a recording's score is made of, see `training.evaluation.targets.clip_scores`.
     fuse
         Also measure all targets as one, see `training.evaluation.fuse`; instead of their folds together.
+    weights
+        Of the targets in a mean; equal where there are none.
 
     Returns
     -------
     dict
         ``data``, ``labels``; ``targets``: what each is, its ``figures`` (None where it has seen all recordings), and
         ``quiet``; ``folds`` (see `training.evaluation.measures.across`) where runs held out different folds;
-        ``card``: what the model's card may carry; ``fused``: clip figures of each and of all on the same recordings.
+        ``card``: what the model's card may carry; ``fused``: clip figures of each and of all on the same recordings;
+        by a mean those of events too.
 
     Raises
     ------
     ConfigError
-        A folder is neither run nor model, the classes differ, or nobody says which data.
+        A folder is neither run nor model, the classes differ, nobody says which data, or weights are of others.
     ValueError
         The data cannot be read, or two runs held out the same fold.
     """
@@ -101,10 +107,12 @@ def evaluate(
         heard = [t for folder in voters for t in targets.load(folder)]
         loaded = [voted(t, heard) for t in loaded]
     labels = targets.same_labels(loaded)
+    if weights:
+        _check_weights(loaded, fuse, weights)
     source = open_source(table or _named(loaded), data)
     quiet_table = background or next((t.background for t in loaded if t.background), None)
     quiet = open_source(quiet_table, data) if quiet_table and (data / str(quiet_table["folder"])).exists() else None
-    measured = [_measured(target, source, quiet, tell, over) for target in loaded]
+    measured = [_measured(target, source, quiet, tell, over, keep=fuse == "mean") for target in loaded]
     runs = [(t, m) for t, m in zip(loaded, measured, strict=True) if t.held_out is not None]
     out: Figures = {
         "kind": "evaluation",
@@ -115,7 +123,7 @@ def evaluate(
         "targets": [m.plain() for m in measured],
     }
     if fuse:
-        out["fused"] = _fused(measured, labels, source, fuse)
+        out["fused"] = _fused(measured, labels, source, fuse, weights)
     elif len(runs) > 1:
         out["folds"] = _folds(runs, labels, source)
         mean = out["folds"]["mean"]
@@ -157,12 +165,12 @@ def background_of(target: Target, source: Source | None) -> Dataset | None:
     return nothing_sounds(unseen.where(lambda item: item.split == "test") if "test" in parts else unseen)
 
 
-def _measured(target: Target, source: Source, quiet: Source | None, tell: Tell, over: Over) -> Measured:
+def _measured(target: Target, source: Source, quiet: Source | None, tell: Tell, over: Over, keep: bool) -> Measured:
     def told(done: int, total: int) -> None:
         tell(target.name, done, total)
 
     chosen, background = held_out(target, source), background_of(target, quiet)
-    heard = hear(target, chosen, told, keep=False, over=over) if len(chosen) else []
+    heard = hear(target, chosen, told, keep=keep, over=over) if len(chosen) else []
     exclusive = source.dataset.exclusive
     found = measure(heard, target.labels, target.rules, exclusive=exclusive) if heard else None
     silent = hear(target, background, told, keep=False) if background is not None else []
@@ -178,15 +186,30 @@ def _folds(runs: Sequence[tuple[Target, Measured]], labels: Sequence[str], sourc
     return across([m.figures for _, m in runs if m.figures], pooled)
 
 
-def _fused(measured: Sequence[Measured], labels: Sequence[str], source: Source, by: By) -> Figures:
-    each, all_of_them = together([m.heard for m in measured], by)
-    exclusive = source.dataset.exclusive
+def _fused(
+    measured: Sequence[Measured], labels: Sequence[str], source: Source, by: By, weights: Sequence[float]
+) -> Figures:
+    each, all_of_them = together([m.heard for m in measured], by, weights)
+    rules = [m.target.rules if by == "mean" else None for m in measured]
+
+    def told(heard: Sequence[Heard], decided_by: Decode | None) -> Figures:
+        return figures(heard, labels, decided_by, exclusive=source.dataset.exclusive)
+
     return {
-        "by": by,
+        "by": f"{by} with weights {', '.join(f'{w:g}' for w in weights)}" if weights else by,
         "recordings": len(all_of_them),
-        "each": {m.target.name: figures(h, labels, exclusive=exclusive) for m, h in zip(measured, each, strict=True)},
-        "together": figures(all_of_them, labels, exclusive=exclusive),
+        "each": {m.target.name: told(h, own) for m, h, own in zip(measured, each, rules, strict=True)},
+        "together": told(all_of_them, rules[0]),
     }
+
+
+def _check_weights(loaded: Sequence[Target], fuse: By | None, weights: Sequence[float]) -> None:
+    if fuse != "mean":
+        raise ConfigError(f"evaluate: expected weights with a mean, got them with {fuse or 'no fusion'}")
+    try:
+        shares(weights, len(loaded))
+    except ValueError as error:
+        raise ConfigError(f"evaluate: {error}; one for each of {', '.join(t.name for t in loaded)}") from None
 
 
 def _with_one_rule(loaded: list[Target], folders: Sequence[Path]) -> list[Target]:
