@@ -37,6 +37,9 @@ WRITTEN = ("--out", "--into", "--section", "--title", "--text")
     help="Also measure all TARGETS as one, on what none of them learnt from.",
 )
 @click.option("--weight", "weights", multiple=True, type=float, help="Of each of TARGETS in turn, for --fuse mean.")
+@click.option(
+    "--learn-weights", is_flag=True, help="Find the weights of --fuse mean: each half is measured by the other's."
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for report.json, .md and PNGs.")
 @click.option("--into", type=click.Path(dir_okay=False, path_type=Path), help="File of results that gets the section.")
 @click.option("--section", help="Name of the section of --into.")
@@ -53,6 +56,7 @@ def evaluate(
     over: Literal["last", "mean", "max"],
     fuse: Literal["mean", "max", "rank"] | None,
     weights: tuple[float, ...],
+    learn_weights: bool,
     out: Path | None,
     into: Path | None,
     section: str | None,
@@ -79,6 +83,8 @@ def evaluate(
     from training.evaluation import report
     from training.evaluation.evaluate import evaluate as measure
 
+    if weights and learn_weights:
+        raise ConfigError("evaluate: expected --weight or --learn-weights, got both")
     if bool(into) != bool(section):
         raise ConfigError("evaluate: expected --into FILE and --section NAME together, got one of them")
     try:
@@ -92,7 +98,7 @@ def evaluate(
                 voters=vote,
                 over=over,
                 fuse=fuse,
-                weights=weights,
+                weights="learn" if learn_weights else weights,
             )
     except ValueError as error:
         raise ConfigError(f"evaluate: {error}") from None

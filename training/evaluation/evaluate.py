@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from edge.decode.fusion import shares
 from edge.errors import ConfigError
 from edge.inference.card import Decode
 from training.data.dataset import Dataset
 from training.evaluation import probes, targets
-from training.evaluation.fuse import By, figures, together
+from training.evaluation.fuse import By, figures, in_turn, likeliest, together
 from training.evaluation.heard import Heard, hear, nothing_sounds
 from training.evaluation.measures import Figures, across, measure
 from training.evaluation.targets import Over, Target
 from training.evaluation.vote import voted
 
+Weights = Sequence[float] | Literal["learn"]
 Tell = Callable[[str, int, int], None]
 
 
@@ -61,7 +62,7 @@ def evaluate(
     voters: Sequence[Path] = (),
     over: Over = "last",
     fuse: By | None = None,
-    weights: Sequence[float] = (),
+    weights: Weights = (),
 ) -> Figures:
     """Measure run and model folders.
 
@@ -85,7 +86,8 @@ def evaluate(
     fuse
         Also measure all targets as one, see `training.evaluation.fuse`; instead of their folds together.
     weights
-        Of the targets in a mean; equal where there are none.
+        Of the targets in a mean; equal where there are none. ``learn``: from these recordings, see
+        `training.evaluation.fuse.likeliest`; each half of them is measured by what the other half chose.
 
     Returns
     -------
@@ -187,25 +189,36 @@ def _folds(runs: Sequence[tuple[Target, Measured]], labels: Sequence[str], sourc
 
 
 def _fused(
-    measured: Sequence[Measured], labels: Sequence[str], source: Source, by: By, weights: Sequence[float]
+    measured: Sequence[Measured],
+    labels: Sequence[str],
+    source: Source,
+    by: By,
+    weights: Weights,
 ) -> Figures:
-    each, all_of_them = together([m.heard for m in measured], by, weights)
+    learn = weights == "learn"
+    each, all_of_them = together([m.heard for m in measured], by, () if learn else weights)
+    if learn:
+        weights, all_of_them = likeliest(each), in_turn(each)
     rules = [m.target.rules if by == "mean" else None for m in measured]
 
     def told(heard: Sequence[Heard], decided_by: Decode | None) -> Figures:
         return figures(heard, labels, decided_by, exclusive=source.dataset.exclusive)
 
+    shown = ", ".join(f"{weight:.3g}" for weight in weights)
+    how = f"{by} with weights that the other half chose (all: {shown})" if learn else f"{by} with weights {shown}"
     return {
-        "by": f"{by} with weights {', '.join(f'{w:g}' for w in weights)}" if weights else by,
+        "by": how if weights else by,
         "recordings": len(all_of_them),
         "each": {m.target.name: told(h, own) for m, h, own in zip(measured, each, rules, strict=True)},
         "together": told(all_of_them, rules[0]),
     }
 
 
-def _check_weights(loaded: Sequence[Target], fuse: By | None, weights: Sequence[float]) -> None:
+def _check_weights(loaded: Sequence[Target], fuse: By | None, weights: Weights) -> None:
     if fuse != "mean":
         raise ConfigError(f"evaluate: expected weights with a mean, got them with {fuse or 'no fusion'}")
+    if weights == "learn":
+        return
     try:
         shares(weights, len(loaded))
     except ValueError as error:

@@ -20,12 +20,15 @@ import numpy.typing as npt
 from edge.decode.fusion import fused as frames
 from edge.decode.fusion import shares
 from edge.inference.card import Decode
+from training.data.splits import group_of
 from training.evaluation import measures
 from training.evaluation.heard import Heard
 from training.evaluation.measures import Figures
 
 Float32 = npt.NDArray[np.float32]
 By = Literal["mean", "max", "rank"]
+LEAST = 1e-4  # probability that even a network which was sure of the opposite is granted
+STEPS = 1000  # of expectation and maximisation
 
 
 def fused(scores: Sequence[Float32], by: By, weights: Sequence[float] = ()) -> Float32:
@@ -76,6 +79,50 @@ def together(
         blocks = [frames([h.block for h in each], weights) for each in zip(*kept, strict=True)]
         both = [replace(h, block=block) for h, block in zip(both, blocks, strict=True)]
     return kept, both
+
+
+def likeliest(networks: Sequence[Sequence[Heard]]) -> list[float]:
+    """Weights of a mean, which sum to 1, by which the classes that recordings have and have not are likeliest.
+
+    The mean is a mixture of what the networks hold for probable, so its weights are learnt as a mixture's, by
+    expectation and maximisation; the likelihood has one maximum.
+
+    Parameters
+    ----------
+    networks
+        The same recordings in the same order, by each network.
+
+    References
+    ----------
+    A. P. Dempster, N. M. Laird, D. B. Rubin, "Maximum likelihood from incomplete data via the EM algorithm", 1977.
+    """
+    known = [k for k, h in enumerate(networks[0]) if h.item.weak is not None]
+    if not known:
+        raise ValueError("fuse: expected recordings whose classes are known to learn weights from, got none")
+    scores = np.stack([[heard[k].clip for k in known] for heard in networks]).astype(np.float64)
+    there = np.zeros(scores.shape[1:], np.bool_)
+    for row, k in enumerate(known):
+        there[row, list(networks[0][k].item.weak or ())] = True
+    held = np.clip(np.where(there, scores, 1 - scores), LEAST, None).reshape(len(scores), -1)
+    weights = shares((), len(scores))
+    for _ in range(STEPS):
+        parts = weights[:, None] * held
+        weights = (parts / parts.sum(axis=0)).mean(axis=1)
+    return [float(weight) for weight in weights]
+
+
+def in_turn(networks: Sequence[Sequence[Heard]]) -> list[Heard]:
+    """What all hear together, each half of the recordings by `likeliest` weights that the other half chose."""
+    groups = {group: k % 2 for k, group in enumerate(sorted({group_of(h.item) for h in networks[0]}))}
+    half = [groups[group_of(h.item)] for h in networks[0]]
+    if len(groups) < 2:
+        raise ValueError("fuse: expected recordings of two groups or more to learn weights from, got one")
+    out: list[Heard] = []
+    for own in (0, 1):
+        others = [[h for h, part in zip(heard, half, strict=True) if part != own] for heard in networks]
+        mine = [[h for h, part in zip(heard, half, strict=True) if part == own] for heard in networks]
+        out += together(mine, "mean", likeliest(others))[1]
+    return out
 
 
 def figures(heard: Sequence[Heard], labels: Sequence[str], rules: Decode | None = None, *, exclusive: bool) -> Figures:

@@ -57,6 +57,29 @@ def test_by_a_mean_frames_are_fused_as_a_device_does():
     assert events == [(0.0, 0.4)]
 
 
+def test_learnt_weights_are_the_likeliest_by_hand():
+    """Two of three recordings with a bird the first one hears at 0.8 and the other at 0.2; the third the other way.
+
+    The likelihood of w and 1 - w is (0.2 + 0.6 w)² (0.8 - 0.6 w), highest where 2 (0.8 - 0.6 w) = 0.2 + 0.6 w: w = 7/9.
+    """
+    one, other = np.float32([[0.8], [0.8], [0.2]]), np.float32([[0.2], [0.2], [0.8]])
+    birds = ((0,), (0,), (0,))
+    weights = fuse.likeliest([heard(one, weak=birds), heard(other, weak=birds)])
+    np.testing.assert_allclose(weights, [7 / 9, 2 / 9], atol=1e-6)
+    deaf = fuse.likeliest([heard(one, weak=birds), heard(one * 0.5, weak=birds)])
+    np.testing.assert_allclose(deaf, [1, 0], atol=1e-3)  # the other one is less sure of each
+    with pytest.raises(ValueError, match="whose classes are known to learn weights from, got none"):
+        fuse.likeliest([heard(one, weak=(None,) * 3)])
+
+
+def test_no_recording_is_measured_by_weights_that_it_chose():
+    """Recordings a and c trust the first network, b the second: by turns each is judged by what the others trust."""
+    one, other = np.float32([[0.9], [0.1], [0.9]]), np.float32([[0.1], [0.9], [0.1]])
+    birds = ((0,), (0,), (0,))
+    found = {h.item.name: float(h.clip[0]) for h in fuse.in_turn([heard(one, weak=birds), heard(other, weak=birds)])}
+    assert found == pytest.approx({"a.wav": 0.1, "b.wav": 0.1, "c.wav": 0.1}, abs=1e-3)
+
+
 def test_only_recordings_that_all_were_asked_for_count_in_any_order():
     one, other = heard(A), heard(B[[2, 0]], "ca", ((), (0,)))
     each, both = fuse.together([one, other], "mean")
@@ -114,6 +137,9 @@ def test_a_report_has_each_network_and_all(tmp_path, monkeypatch):
         evaluate(folders, tmp_path / "data", table, fuse="mean", weights=(3, 1, 1))
     with pytest.raises(ConfigError, match="expected weights with a mean, got them with max"):
         evaluate(folders, tmp_path / "data", table, fuse="max", weights=(3, 1))
+    (tmp_path / "data/tones/other/more.wav").write_bytes((tmp_path / "data/tones/other/none.wav").read_bytes())
+    learnt = evaluate(folders, tmp_path / "data", table, fuse="mean", weights="learn")["fused"]
+    assert learnt["by"].startswith("mean with weights that the other half chose (all: ")
     assert "**all, by max**" in report.markdown({**_section(), "fused": found})
 
 
