@@ -84,7 +84,8 @@ def evaluate(
     over
         What a recording's score is made of, see `training.evaluation.targets.clip_scores`.
     fuse
-        Also measure all targets as one, see `training.evaluation.fuse`; instead of their folds together.
+        Also measure all targets as one, see `training.evaluation.fuse`; instead of their folds together. Of a model
+        folder one file is taken, as a device takes one.
     weights
         Of the targets in a mean; equal where there are none. ``learn``: from these recordings, see
         `training.evaluation.fuse.likeliest`; each half of them is measured by what the other half chose.
@@ -104,7 +105,8 @@ def evaluate(
     ValueError
         The data cannot be read, or two runs held out the same fold.
     """
-    loaded = _with_one_rule([t for folder in folders for t in targets.load(folder)], folders)
+    of_folder = [[targets.load_one(folder)] if fuse else targets.load(folder) for folder in folders]
+    loaded = _with_one_rule([t for part in of_folder for t in part], folders)
     if voters:
         heard = [t for folder in voters for t in targets.load(folder)]
         loaded = [voted(t, heard) for t in loaded]

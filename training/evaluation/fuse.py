@@ -85,7 +85,8 @@ def likeliest(networks: Sequence[Sequence[Heard]]) -> list[float]:
     """Weights of a mean, which sum to 1, by which the classes that recordings have and have not are likeliest.
 
     The mean is a mixture of what the networks hold for probable, so its weights are learnt as a mixture's, by
-    expectation and maximisation; the likelihood has one maximum.
+    expectation and maximisation; the likelihood has one maximum. Classes that no recording has say nothing; of each of
+    the others, recordings with it and without it count alike, as in card 32's training.
 
     Parameters
     ----------
@@ -103,11 +104,15 @@ def likeliest(networks: Sequence[Sequence[Heard]]) -> list[float]:
     there = np.zeros(scores.shape[1:], np.bool_)
     for row, k in enumerate(known):
         there[row, list(networks[0][k].item.weak or ())] = True
+    if not there.any():
+        raise ValueError("fuse: expected recordings with a class of the networks to learn weights from, got none")
     held = np.clip(np.where(there, scores, 1 - scores), LEAST, None).reshape(len(scores), -1)
+    alike = np.where(there, 1 / np.maximum(there.sum(axis=0), 1), 1 / np.maximum((~there).sum(axis=0), 1))
+    counts = (alike * there.any(axis=0)).ravel()
     weights = shares((), len(scores))
     for _ in range(STEPS):
         parts = weights[:, None] * held
-        weights = (parts / parts.sum(axis=0)).mean(axis=1)
+        weights = (parts / parts.sum(axis=0)) @ counts / counts.sum()
     return [float(weight) for weight in weights]
 
 

@@ -115,9 +115,7 @@ def _opened(path: Path, needs_scores: bool) -> tuple[Target | None, Path, Decode
         if needs_scores:
             raise ConfigError(f"tune: expected --runs for the recipe {path}, got none: a recipe has no scores")
         return None, path, recipes.load(path).decode
-    loaded = targets.load(path)
-    # The file that a device takes unless it is told otherwise: float, by LiteRT where there is one.
-    target = next((t for t in loaded if t.form == "deployed tflite"), loaded[0])
+    target = targets.load_one(path)
     return target, path / ("card.toml" if targets.is_model(path) else "recipe.toml"), target.rules
 
 

@@ -72,6 +72,13 @@ def test_learnt_weights_are_the_likeliest_by_hand():
         fuse.likeliest([heard(one, weak=(None,) * 3)])
 
 
+def test_recordings_with_a_class_and_without_it_count_alike():
+    """The first hears birds and calls everything one, the second nothing: one bird weighs as much as three without."""
+    one, other = np.float32([[0.9]] * 4), np.float32([[0.1]] * 4)
+    weights = fuse.likeliest([heard(one, "abcd", ((0,), (), (), ())), heard(other, "abcd", ((0,), (), (), ()))])
+    np.testing.assert_allclose(weights, [0.5, 0.5], atol=1e-9)
+
+
 def test_no_recording_is_measured_by_weights_that_it_chose():
     """Recordings a and c trust the first network, b the second: by turns each is judged by what the others trust."""
     one, other = np.float32([[0.9], [0.1], [0.9]]), np.float32([[0.1], [0.9], [0.1]])
