@@ -44,7 +44,7 @@ def run(config: Config, rounds: int = 5) -> Result:
         )
     if stream.fuse:
         raise ConfigError(
-            "$.streams[0].fuse: expected a first stage of one model, got several that are fused; leave one under `model`"
+            "$.streams[0].fuse: expected a first stage of one model, got several fused ones; leave one under `model`"
         )
     ways = {
         "first stage alone": replace(stream, second=None),
