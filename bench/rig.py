@@ -24,12 +24,12 @@ import msgspec
 import numpy as np
 
 from bench.ports import free_ports
-from edge.blocks import AudioBlock, Event, Float32
+from edge.blocks import AudioBlock, Event, Float32, ScoreBlock
 from edge.clock import SECOND, SampleClock, SystemClock
-from edge.decode.decoder import Detection
 from edge.decode.event import EventMaker
 from edge.errors import WireError
 from edge.inference.model import Model
+from edge.listener import Listener
 from edge.pipeline import Pipeline
 from edge.publish.journal import Journal
 from edge.publish.outbox import Outbox
@@ -122,31 +122,39 @@ class PacedSource(ThreadSource):
             feed.put(self._samples[first : first + self.block], wait=False, stamp=True)
 
 
+class StampedListener(Listener):
+    """The listener, noting when a block passes its stages."""
+
+    def __init__(self, model: Model, source_rate: int) -> None:
+        super().__init__(model, source_rate)
+        self.passed: list[int] = []
+
+    def _hear(self, block: AudioBlock) -> list[ScoreBlock]:
+        features = self._front.push(block)
+        if not len(features.frames):
+            return []
+        self.passed.append(now())
+        scores = self._scorer.push(features)
+        self.passed.append(now())
+        return [scores] if len(scores.scores) else []
+
+
 class StampedPipeline(Pipeline):
     """The pipeline, noting when a block passes its stages."""
 
     def __init__(self, model: Model, maker: EventMaker, stamps: Stamps) -> None:
-        super().__init__(model, maker)
+        self._stamped = StampedListener(model, maker.rate)
+        super().__init__(model, maker, listener=self._stamped)
         self._stamps = stamps
-        self._passed: list[int] = []
 
     def push(self, block: AudioBlock) -> list[Event]:
         """As the base says."""
-        self._passed = [now()]
+        self._stamped.passed = [now()]
         events = super().push(block)
         if events:
-            passed = [*self._passed, now()]
+            passed = [*self._stamped.passed, now()]
             self._stamps.decided.update((key(event), passed) for event in events)
         return events
-
-    def _detect(self, block: AudioBlock) -> list[Detection]:
-        features = self._front.push(block)
-        if not len(features.frames):
-            return []
-        self._passed.append(now())
-        scores = self._scorer.push(features)
-        self._passed.append(now())
-        return self._decoder.push(scores)
 
 
 class StampedJournal(Journal):

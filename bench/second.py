@@ -42,6 +42,10 @@ def run(config: Config, rounds: int = 5) -> Result:
         raise ConfigError(
             f"$.streams: expected one stream with a `second`, got {got}; say what it is in [streams.second]"
         )
+    if stream.fuse:
+        raise ConfigError(
+            "$.streams[0].fuse: expected a first stage of one model, got several fused ones; leave one under `model`"
+        )
     ways = {
         "first stage alone": replace(stream, second=None),
         "second stage as configured": stream,

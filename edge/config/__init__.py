@@ -17,7 +17,7 @@ from edge.config.config import Config
 from edge.config.load import load, override
 from edge.config.outputs import Curve, JournalFile, JsonLines, Metrics, Mqtt, Publish
 from edge.config.profile import DeviceProfile
-from edge.config.streams import Condition, Gate, Rules, Schedule, Second, Slug, Stream
+from edge.config.streams import Condition, Fuse, Gate, Rules, Schedule, Second, Slug, Stream
 
 __all__ = [
     "Clips",
@@ -25,6 +25,7 @@ __all__ = [
     "Config",
     "Curve",
     "DeviceProfile",
+    "Fuse",
     "Gate",
     "JournalFile",
     "JsonLines",

@@ -164,6 +164,23 @@ class Second(Struct, frozen=True):
         return one
 
 
+class Fuse(Struct, frozen=True):
+    """The models of a stream are heard as one: a weighted mean of their scores, before anything is decided.
+
+    Attributes
+    ----------
+    weights
+        Of each of the stream's models; equal where there are none.
+    """
+
+    weights: tuple[Annotated[float, Meta(ge=0, le=1e6)], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse to hear nobody."""
+        if self.weights and not any(self.weights):
+            raise ValueError("Expected a weight above 0 under `weights`, got only 0")
+
+
 class Stream(Struct, frozen=True):
     """One stream of events: a source, or a channel of one, and what listens to it.
 
@@ -179,6 +196,8 @@ class Stream(Struct, frozen=True):
         Name of a built-in or added model, or a model folder; several as a list. Streams share what they can.
     engine, precision
         Inference runtime and file to prefer; chosen by what is installed where empty.
+    fuse
+        The models, of the same classes, are one: see `Fuse`. The first one's decision rules hold.
     second
         A model that listens only when these give it cause.
     channel
@@ -213,6 +232,7 @@ class Stream(Struct, frozen=True):
     model: ModelName | Annotated[tuple[ModelName, ...], Meta(min_length=1, max_length=16)] = "esc10-s"
     engine: Engine = ""
     precision: Precision = ""
+    fuse: Fuse | None = None
     second: Second | None = None
     channel: Literal["mix"] | Annotated[int, Meta(ge=0, le=255)] = "mix"
     realtime: bool = False
@@ -226,6 +246,16 @@ class Stream(Struct, frozen=True):
     levels: bool = False
     calibration_db: Annotated[float, Meta(ge=-200, le=250)] = 0.0
     chunk: Annotated[float, Meta(ge=0, le=2)] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a fusion of one, and weights of others than its models."""
+        if self.fuse and len(self.models) < 2:
+            raise ValueError(f"Expected several models under `model` to fuse, got {self.model!r}")
+        if self.fuse and self.fuse.weights and len(self.fuse.weights) != len(self.models):
+            raise ValueError(
+                f"Expected {len(self.models)} weights under `fuse`, one for each of `model`, "
+                f"got {len(self.fuse.weights)}"
+            )
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -12,14 +12,19 @@ and g makes |H| of the cascade 1 at the midband frequency. Order 4 where 3 is us
 to a band edge at 0.45 of the rate, where the bilinear transform bends the skirts.
 
 **A-weighting** (IEC 61672): four zeros at 0, poles at 20.6 Hz (twice), 107.7 Hz, 737.9 Hz and 12,194 Hz (twice). The
-poles below 1 kHz are high-passes, far below the Nyquist frequency: bilinear transform. The double pole at 12,194 Hz
-may lie above it, where the bilinear transform goes wrong by many dB; each half is therefore a section
-(b₀ + b₁z⁻¹)/(1 − pz⁻¹) with the pole p = exp(−2π·12194/rate), and b₀, b₁ such that the magnitude is exact at 0 and at
-the Nyquist frequency:
+first two are far below any Nyquist frequency: bilinear transform. The others may lie near or above it, where that goes
+wrong by many dB; each gets a section of its own with the pole p = exp(−w), w = 2π·pole/rate, and a numerator that makes
+its magnitude exact at two frequencies. A high-pass f/(f² + pole²)^½ is exact in its slope at 0 and, M, at φ = 0.8π,
+
+    H(z) = (1 − z⁻¹)(b₀ + b₁z⁻¹) / (1 − pz⁻¹)      b₀ + b₁ = (1 − p)/w = s
+    |b₀ + b₁e^(−jφ)| = M·|1 − pe^(−jφ)| / 2 sin(φ/2) = m     so     b₀b₁ = (s² − m²) / 2(1 − cos φ)
+
+which lies within 0.4 dB at 1 kHz, 0.2 dB at 2 kHz; each half of the pole at 12,194 Hz, a low-pass
+(b₀ + b₁z⁻¹)/(1 − pz⁻¹), at 0 and at the Nyquist frequency:
 
     b₀ + b₁ = 1 − p           b₀ − b₁ = (1 + p) · |H(rate/2)|
 
-The gain makes it 0 dB at 1 kHz.
+The gain is the analogue one, which makes 1 kHz 0 dB: that frequency need not be among those that the rate carries.
 """
 
 from __future__ import annotations
@@ -36,6 +41,7 @@ RATIO = 10**0.3  # of an octave, IEC 61260 base ten
 LOWEST, HIGHEST = -17, 13  # 20 Hz and 20 kHz, third octaves from 1 kHz
 ORDER = 4  # of the low-pass from which the band-passes are made
 REACH = 0.45  # of the rate: no band edge lies above
+EXACT = 0.4  # of the rate: where the high-passes of the A-weighting are exact beside 0
 A_POLES = (20.598997, 107.65265, 737.86223, 12194.217)  # Hz
 NOMINAL = (10.0, 12.5, 16.0, 20.0, 25.0, 31.5, 40.0, 50.0, 63.0, 80.0)  # Hz, and their multiples by ten
 
@@ -91,33 +97,43 @@ def _response(rows: Float64, frequency: float, rate: int) -> complex:
 
 
 def a_sections(rate: int) -> Float64:
-    """Sections of the A-weighting: rows ``b₀, b₁, b₂, a₁, a₂``, shape ``[3, 5]``."""
-    w = [math.pi * pole / rate for pole in A_POLES]
-    first, second, third = ((1 - one) / (1 + one) for one in w[:3])
-    last = math.exp(-2 * w[3])
+    """Sections of the A-weighting: rows ``b₀, b₁, b₂, a₁, a₂``, shape ``[4, 5]``."""
+    w = math.pi * A_POLES[0] / rate
+    first, flat = (1 - w) / (1 + w), 1 / (1 + w) ** 2
+    last = math.exp(-2 * math.pi * A_POLES[3] / rate)
     nyquist = 1 / math.hypot(1, rate / 2 / A_POLES[3])
     total, difference = 1 - last, (1 + last) * nyquist
     b0, b1 = (total + difference) / 2, (total - difference) / 2
-    rows = np.array(
+    gain = 1 / _a_gain(1000)
+    return np.array(
         [
-            [1.0, -2.0, 1.0, -2 * first, first**2],
-            [1.0, -2.0, 1.0, -(second + third), second * third],
-            [b0 * b0, 2 * b0 * b1, b1 * b1, -2 * last, last * last],
+            [flat, -2 * flat, flat, -2 * first, first**2],
+            _high_pass(A_POLES[1], rate),
+            _high_pass(A_POLES[2], rate),
+            [gain * b0 * b0, gain * 2 * b0 * b1, gain * b1 * b1, -2 * last, last * last],
         ]
     )
-    back = np.exp(-2j * np.pi * 1000 / rate * np.arange(3))
-    rows[2, :3] /= abs(np.prod((rows[:, :3] @ back) / (1 + rows[:, 3:] @ back[1:])))
-    return rows
+
+
+def _high_pass(pole: float, rate: int) -> list[float]:
+    """A section with one real pole that may lie above the Nyquist frequency."""
+    w, frequency = 2 * math.pi * pole / rate, EXACT * rate
+    p, turn = math.exp(-w), cmath.exp(-2j * math.pi * EXACT)
+    slope = (1 - p) / w
+    there = frequency / math.hypot(frequency, pole) * abs((1 - p * turn) / (1 - turn))
+    product = (slope**2 - there**2) / (2 - 2 * turn.real)
+    b0 = (slope + math.sqrt(slope**2 - 4 * product)) / 2
+    b1 = slope - b0
+    return [b0, b1 - b0, -b1, -p, 0.0]
 
 
 def a_weight(frequency: float) -> float:
     """The A-weighting itself, dB (IEC 61672-1, Annex E)."""
+    return 20 * math.log10(_a_gain(frequency) / _a_gain(1000))
+
+
+def _a_gain(frequency: float) -> float:
+    """Magnitude of the analogue poles and zeros."""
     f2 = frequency * frequency
     p = [pole * pole for pole in A_POLES]
-
-    def gain(square: float) -> float:
-        return (
-            p[3] * square * square / ((square + p[0]) * math.sqrt((square + p[1]) * (square + p[2])) * (square + p[3]))
-        )
-
-    return 20 * math.log10(gain(f2) / gain(1e6))
+    return p[3] * f2 * f2 / ((f2 + p[0]) * math.sqrt((f2 + p[1]) * (f2 + p[2])) * (f2 + p[3]))

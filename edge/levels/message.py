@@ -32,7 +32,7 @@ class Bands(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     hz
-        Nominal midband frequencies.
+        Nominal midband frequencies of the bands that the sampling rate carries: none reaches above 0.45 of it.
     lzeq, laeq
         Equivalent levels: as they are, and with the A-weighting of the midband frequency added.
     """

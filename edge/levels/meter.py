@@ -20,7 +20,7 @@ import numpy as np
 from numba import types
 
 from edge.blocks import AudioBlock, Float32
-from edge.levels.design import Float64, a_sections, band_sections, third_octaves
+from edge.levels.design import ORDER, Float64, a_sections, band_sections, third_octaves
 from edge.supervise.filter import section
 
 FRAMES_PER_S = 8
@@ -110,8 +110,8 @@ class Meter:
         self.numbers = third_octaves(rate)
         self._z = np.array([section(LOWEST_HZ, rate, math.pi / 4)])
         self._a = a_sections(rate)
-        self._bank = np.array([band_sections(number, rate) for number in self.numbers]).reshape(-1, 4, 3)
-        self._states = [np.zeros((1, 2)), np.zeros((3, 2)), np.zeros((len(self.numbers), 4, 2))]
+        self._bank = np.array([band_sections(number, rate) for number in self.numbers]).reshape(-1, ORDER, 3)
+        self._states = [np.zeros((1, 2)), np.zeros((len(self._a), 2)), np.zeros((len(self.numbers), ORDER, 2))]
         self._sums = np.zeros(2 + len(self.numbers))
         self._count, self._whole = 0, False
         self._position = ("", -1)

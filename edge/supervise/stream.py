@@ -20,6 +20,7 @@ from edge.clock import SECOND, Clock, SampleClock
 from edge.config.streams import Stream as StreamConfig
 from edge.decode.decoder import rule_of
 from edge.decode.event import EventMaker
+from edge.ensemble import Ensemble
 from edge.errors import SourceError, StoppedError, WheatearError
 from edge.ids import uuid7
 from edge.inference.model import Model
@@ -117,6 +118,8 @@ class Stream:
         self._second: SecondStage | None = None
         self._cause = -1  # number of the model whose scores the second stage waits for
         self._rules = [own.over(model.card.decode) for own, model in zip(config.rules, models, strict=True)]
+        if config.fuse:
+            self._rules[: len(config.models)] = self._rules[:1] * len(config.models)
         self._skipped = 0
         self._last_gap = ""
         self._backoff, self._crashes = Backoff(), 0
@@ -239,23 +242,35 @@ class Stream:
             self._notice("resumed", f"{feed.source.name} is back")
 
     def _make_pipelines(self) -> None:
-        clock, rate, second = self._maker.clock, self._maker.rate, self.config.second
-        pipelines = [
-            Pipeline(
-                model,
-                EventMaker(self._device, self.name, model.id, rate, clock),
-                self._rules[number],
-                self._on_scores(number, model),
-                padded=not (second and second.unless and number == len(self.models) - 1),  # silence would mislead it
-            )
-            for number, model in enumerate(self.models)
-        ]
+        second, always = self.config.second, len(self.config.models)
+        pipelines = [self._fused()] if self.config.fuse else [self._pipeline(number) for number in range(always)]
+        if second:  # under `unless` silence would mislead it
+            pipelines.append(self._pipeline(always, padded=not second.unless))
         self._pipelines = [*pipelines]
         found = second and column_of(second, [model.labels for model in self.models[:-1]])
         if second and found:
             self._cause, column = found
-            self._second = SecondStage(pipelines[-1], Stretches(rate, second, column))
+            self._second = SecondStage(pipelines[-1], Stretches(self._maker.rate, second, column))
             self._pipelines[-1] = self._second
+
+    def _pipeline(self, number: int, padded: bool = True) -> Pipeline:
+        model, show = self.models[number], self._on_scores(number)
+
+        def take(block: ScoreBlock) -> None:
+            self._judged(number, block)
+            show(block)
+
+        return Pipeline(model, self._event_maker(model.id), self._rules[number], take, padded)
+
+    def _fused(self) -> Pipeline:
+        """Those that always listen, as one."""
+        models, fuse = self.models[: len(self.config.models)], self.config.fuse
+        together = Ensemble(models, self._maker.rate, fuse.weights if fuse else (), self._judged)
+        maker = self._event_maker("+".join(model.id for model in models))
+        return Pipeline(models[0], maker, self._rules[0], self._on_scores(0), listener=together)
+
+    def _event_maker(self, model: str) -> EventMaker:
+        return EventMaker(self._device, self.name, model, self._maker.rate, self._maker.clock)
 
     def _make_meter(self) -> LevelStage:
         thresholds: dict[str, float] = {}
@@ -418,11 +433,16 @@ class Stream:
 
     # Events
 
-    def _on_scores(self, number: int, model: Model) -> Callable[[ScoreBlock], None]:
-        labels = model.labels
+    def _judged(self, number: int, block: ScoreBlock) -> None:
+        """A model, by its place, has given scores."""
+        self._verdicts.scored(number)
+        if self._embed:
+            self._embed(self.name, self.models[number].id, block)
+
+    def _on_scores(self, number: int) -> Callable[[ScoreBlock], None]:
+        labels = self.models[number].labels
 
         def take(block: ScoreBlock) -> None:
-            self._verdicts.scored(number)
             if self._second and number == self._cause:
                 self._second.scores(block)
             latest = dict(zip(labels, block.scores[-1].tolist(), strict=True))
@@ -431,8 +451,6 @@ class Stream:
                 self._meter.scores(block, labels)
             if self._tap:
                 self._tap.scores(block, labels)
-            if self._embed:
-                self._embed(self.name, model.id, block)
 
         return take
 

@@ -11,6 +11,7 @@ from edge.config import Config
 from edge.config.profile import resolve
 from edge.config.streams import Stream as StreamConfig
 from edge.config.streams import Wish
+from edge.ensemble import check_alike
 from edge.errors import ConfigError, StoppedError
 from edge.inference.model import Model
 from edge.levels.message import Message
@@ -219,11 +220,14 @@ class Supervisor:
                     run_once(model)
                     self._models[wish] = model
             models = [self._models[wish] for wish in stream.wishes]
-            twice = [label for label, n in Counter(label for m in models for label in m.labels).items() if n > 1]
+            if stream.fuse:
+                _check_fuse(stream, models)
+            apart = models[len(stream.models) - 1 :] if stream.fuse else models  # those that are one count once
+            twice = [label for label, n in Counter(label for m in apart for label in m.labels).items() if n > 1]
             if twice:
                 raise ConfigError(
                     f"stream {stream.stream_name}: expected models without common labels, got `{twice[0]}` of several; "
-                    "give each model a stream of its own with the same source"
+                    "fuse them (`[streams.fuse]`), or give each model a stream of its own with the same source"
                 )
             if stream.second:
                 _check_second(stream, models)
@@ -263,6 +267,13 @@ class Supervisor:
             self._workers[wish] = Worker(self._models[wish].card.name)
             self._workers[wish].start()
         return self._workers[wish]
+
+
+def _check_fuse(stream: StreamConfig, models: Sequence[Model]) -> None:
+    try:
+        check_alike(models[: len(stream.models)])
+    except ConfigError as error:
+        raise ConfigError(f"stream {stream.stream_name}: {error}") from None
 
 
 def _check_second(stream: StreamConfig, models: Sequence[Model]) -> None:

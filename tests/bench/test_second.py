@@ -49,3 +49,10 @@ def test_a_configuration_without_a_second_stage_is_refused(stages):
     del config["streams"][0]["second"]
     error = str(measure(folder, config).exception)
     assert error.startswith("$.streams: expected one stream with a `second`, got one without; say what")
+
+
+def test_a_first_stage_of_several_models_as_one_is_refused(stages):
+    folder, config = stages
+    config["streams"][0] |= {"model": ["esc10-s", "wheatear-s"], "fuse": {}}
+    error = str(measure(folder, config).exception)
+    assert error.startswith("$.streams[0].fuse: expected a first stage of one model, got several fused ones")

@@ -36,6 +36,10 @@ WRITTEN = ("--out", "--into", "--section", "--title", "--text")
     type=click.Choice(["mean", "max", "rank"]),
     help="Also measure all TARGETS as one, on what none of them learnt from.",
 )
+@click.option("--weight", "weights", multiple=True, type=float, help="Of each of TARGETS in turn, for --fuse mean.")
+@click.option(
+    "--learn-weights", is_flag=True, help="Find the weights of --fuse mean: each half is measured by the other's."
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for report.json, .md and PNGs.")
 @click.option("--into", type=click.Path(dir_okay=False, path_type=Path), help="File of results that gets the section.")
 @click.option("--section", help="Name of the section of --into.")
@@ -51,6 +55,8 @@ def evaluate(
     vote: tuple[Path, ...],
     over: Literal["last", "mean", "max"],
     fuse: Literal["mean", "max", "rank"] | None,
+    weights: tuple[float, ...],
+    learn_weights: bool,
     out: Path | None,
     into: Path | None,
     section: str | None,
@@ -70,12 +76,15 @@ def evaluate(
       wheatear evaluate runs/esc10-s-fold* edge/zoo/esc10-s --data ../shared/data --out report
       wheatear evaluate edge/zoo/esc10-s --data ../shared/data --folder esc50 --format esc --set subset=esc50
       wheatear evaluate runs/seed* --data ../shared/data --over max --fuse mean
+      wheatear evaluate bulbul bulbul-ht bulbul-hf --data ../shared/data --fuse mean --weight 2 --weight 1 --weight 1
       wheatear evaluate runs/fold* --data ../shared/data --into docs/results.json --section esc10-s
       wheatear evaluate runs/19-two-rate --vote runs/16-gcrnn --vote runs/43-cnn8 --data ../shared/data
     """
     from training.evaluation import report
     from training.evaluation.evaluate import evaluate as measure
 
+    if weights and learn_weights:
+        raise ConfigError("evaluate: expected --weight or --learn-weights, got both")
     if bool(into) != bool(section):
         raise ConfigError("evaluate: expected --into FILE and --section NAME together, got one of them")
     try:
@@ -89,6 +98,7 @@ def evaluate(
                 voters=vote,
                 over=over,
                 fuse=fuse,
+                weights="learn" if learn_weights else weights,
             )
     except ValueError as error:
         raise ConfigError(f"evaluate: {error}") from None

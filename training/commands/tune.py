@@ -62,6 +62,8 @@ def tune(
 ) -> None:
     """Choose thresholds and median widths for every class of TARGET: a model folder, a run, or a recipe file.
 
+    States are chosen together: their thresholds, the median, and for how long one must hold before it is told.
+
     With --decoder viterbi also how long its events and pauses last. A run is tuned on what its training held back for
     choosing, a model on data that its card does not name. For a model that was trained on all folds, or a recipe, give
     --runs of its folds: the rules are chosen on held-out scores, and what they are worth is told by rules that the

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from edge.decode.fusion import shares
 from edge.errors import ConfigError
+from edge.inference.card import Decode
 from training.data.dataset import Dataset
 from training.evaluation import probes, targets
-from training.evaluation.fuse import By, figures, together
+from training.evaluation.fuse import By, figures, in_turn, likeliest, together
 from training.evaluation.heard import Heard, hear, nothing_sounds
 from training.evaluation.measures import Figures, across, measure
 from training.evaluation.targets import Over, Target
 from training.evaluation.vote import voted
 
+Weights = Sequence[float] | Literal["learn"]
 Tell = Callable[[str, int, int], None]
 
 
@@ -59,6 +62,7 @@ def evaluate(
     voters: Sequence[Path] = (),
     over: Over = "last",
     fuse: By | None = None,
+    weights: Weights = (),
 ) -> Figures:
     """Measure run and model folders.
 
@@ -80,31 +84,39 @@ def evaluate(
     over
         What a recording's score is made of, see `training.evaluation.targets.clip_scores`.
     fuse
-        Also measure all targets as one, see `training.evaluation.fuse`; instead of their folds together.
+        Also measure all targets as one, see `training.evaluation.fuse`; instead of their folds together. Of a model
+        folder one file is taken, as a device takes one.
+    weights
+        Of the targets in a mean; equal where there are none. ``learn``: from these recordings, see
+        `training.evaluation.fuse.likeliest`; each half of them is measured by what the other half chose.
 
     Returns
     -------
     dict
         ``data``, ``labels``; ``targets``: what each is, its ``figures`` (None where it has seen all recordings), and
         ``quiet``; ``folds`` (see `training.evaluation.measures.across`) where runs held out different folds;
-        ``card``: what the model's card may carry; ``fused``: clip figures of each and of all on the same recordings.
+        ``card``: what the model's card may carry; ``fused``: clip figures of each and of all on the same recordings;
+        by a mean those of events too.
 
     Raises
     ------
     ConfigError
-        A folder is neither run nor model, the classes differ, or nobody says which data.
+        A folder is neither run nor model, the classes differ, nobody says which data, or weights are of others.
     ValueError
         The data cannot be read, or two runs held out the same fold.
     """
-    loaded = _with_one_rule([t for folder in folders for t in targets.load(folder)], folders)
+    of_folder = [[targets.load_one(folder)] if fuse else targets.load(folder) for folder in folders]
+    loaded = _with_one_rule([t for part in of_folder for t in part], folders)
     if voters:
         heard = [t for folder in voters for t in targets.load(folder)]
         loaded = [voted(t, heard) for t in loaded]
     labels = targets.same_labels(loaded)
+    if weights:
+        _check_weights(loaded, fuse, weights)
     source = open_source(table or _named(loaded), data)
     quiet_table = background or next((t.background for t in loaded if t.background), None)
     quiet = open_source(quiet_table, data) if quiet_table and (data / str(quiet_table["folder"])).exists() else None
-    measured = [_measured(target, source, quiet, tell, over) for target in loaded]
+    measured = [_measured(target, source, quiet, tell, over, keep=fuse == "mean") for target in loaded]
     runs = [(t, m) for t, m in zip(loaded, measured, strict=True) if t.held_out is not None]
     out: Figures = {
         "kind": "evaluation",
@@ -115,7 +127,7 @@ def evaluate(
         "targets": [m.plain() for m in measured],
     }
     if fuse:
-        out["fused"] = _fused(measured, labels, source, fuse)
+        out["fused"] = _fused(measured, labels, source, fuse, weights)
     elif len(runs) > 1:
         out["folds"] = _folds(runs, labels, source)
         mean = out["folds"]["mean"]
@@ -157,12 +169,12 @@ def background_of(target: Target, source: Source | None) -> Dataset | None:
     return nothing_sounds(unseen.where(lambda item: item.split == "test") if "test" in parts else unseen)
 
 
-def _measured(target: Target, source: Source, quiet: Source | None, tell: Tell, over: Over) -> Measured:
+def _measured(target: Target, source: Source, quiet: Source | None, tell: Tell, over: Over, keep: bool) -> Measured:
     def told(done: int, total: int) -> None:
         tell(target.name, done, total)
 
     chosen, background = held_out(target, source), background_of(target, quiet)
-    heard = hear(target, chosen, told, keep=False, over=over) if len(chosen) else []
+    heard = hear(target, chosen, told, keep=keep, over=over) if len(chosen) else []
     exclusive = source.dataset.exclusive
     found = measure(heard, target.labels, target.rules, exclusive=exclusive) if heard else None
     silent = hear(target, background, told, keep=False) if background is not None else []
@@ -178,15 +190,41 @@ def _folds(runs: Sequence[tuple[Target, Measured]], labels: Sequence[str], sourc
     return across([m.figures for _, m in runs if m.figures], pooled)
 
 
-def _fused(measured: Sequence[Measured], labels: Sequence[str], source: Source, by: By) -> Figures:
-    each, all_of_them = together([m.heard for m in measured], by)
-    exclusive = source.dataset.exclusive
+def _fused(
+    measured: Sequence[Measured],
+    labels: Sequence[str],
+    source: Source,
+    by: By,
+    weights: Weights,
+) -> Figures:
+    learn = weights == "learn"
+    each, all_of_them = together([m.heard for m in measured], by, () if learn else weights)
+    if learn:
+        weights, all_of_them = likeliest(each), in_turn(each)
+    rules = [m.target.rules if by == "mean" else None for m in measured]
+
+    def told(heard: Sequence[Heard], decided_by: Decode | None) -> Figures:
+        return figures(heard, labels, decided_by, exclusive=source.dataset.exclusive)
+
+    shown = ", ".join(f"{weight:.3g}" for weight in weights)
+    how = f"{by} with weights that the other half chose (all: {shown})" if learn else f"{by} with weights {shown}"
     return {
-        "by": by,
+        "by": how if weights else by,
         "recordings": len(all_of_them),
-        "each": {m.target.name: figures(h, labels, exclusive=exclusive) for m, h in zip(measured, each, strict=True)},
-        "together": figures(all_of_them, labels, exclusive=exclusive),
+        "each": {m.target.name: told(h, own) for m, h, own in zip(measured, each, rules, strict=True)},
+        "together": told(all_of_them, rules[0]),
     }
+
+
+def _check_weights(loaded: Sequence[Target], fuse: By | None, weights: Weights) -> None:
+    if fuse != "mean":
+        raise ConfigError(f"evaluate: expected weights with a mean, got them with {fuse or 'no fusion'}")
+    if weights == "learn":
+        return
+    try:
+        shares(weights, len(loaded))
+    except ValueError as error:
+        raise ConfigError(f"evaluate: {error}; one for each of {', '.join(t.name for t in loaded)}") from None
 
 
 def _with_one_rule(loaded: list[Target], folders: Sequence[Path]) -> list[Target]:

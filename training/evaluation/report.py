@@ -264,8 +264,13 @@ def _tuning(section: Section) -> list[str]:
     return [_grid(heads, rows), classes]
 
 
+OF_A_STATE = 4  # numbers of its rule: without chain, with the shortest duration
+
+
 def _rule(rule: Sequence[float]) -> str:
-    path = f", chain {rule[3]:g} s / {rule[4]:g} s" if len(rule) > 3 else ""
+    if len(rule) == OF_A_STATE:
+        return f"{rule[0]:g} / none / {rule[2]:g} s, for {rule[3]:g} s"
+    path = f", chain {rule[3]:g} s / {rule[4]:g} s" if len(rule) > OF_A_STATE else ""
     return f"{rule[0]:g} / {rule[1]:g} / {rule[2]:g} s{path}"
 
 

@@ -99,6 +99,18 @@ def load(folder: Path) -> list[Target]:
     return [of_run(runs.read(folder), folder.name)]
 
 
+def load_one(folder: Path) -> Target:
+    """Load a run, or of a model the file that a device takes unless told otherwise: float, by LiteRT if there is one.
+
+    Raises
+    ------
+    ConfigError
+        It is neither.
+    """
+    loaded = load(folder)
+    return next((t for t in loaded if t.form == "deployed tflite"), loaded[0])
+
+
 def of_run(run: Run, name: str) -> Target:
     """Return the network of a run."""
     recipe = run.recipe

@@ -21,7 +21,7 @@ from edge.decode.decoder import Decoder
 from edge.inference.card import Decode, Rule
 from training.data.blocks import filled
 from training.evaluation.heard import Heard
-from training.tuning.tune import Tuned
+from training.tuning.choice import Tuned
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]

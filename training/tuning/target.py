@@ -21,7 +21,7 @@ from training.evaluation.heard import Heard, hear, hear_windows
 from training.evaluation.measures import HEADLINES, Figures
 from training.evaluation.targets import Target
 from training.tuning.refine import Tagger, refine
-from training.tuning.tune import Criterion, Smoothing, compare, cross_tuned, tune
+from training.tuning.tune import Criterion, Smoothing, check_states, compare, cross_tuned, tune
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,10 @@ def tune_target(
     ConfigError
         The recordings were trained on, there are none to choose by, or a recipe comes without runs.
     ValueError
-        The data cannot be read, or tell nothing.
+        The data cannot be read, or tell nothing; states otherwise than by F1.
     """
     own, where, rules = _opened(path, needs_scores=not runs)
+    check_states(rules, criterion, smoothing)
     judges = [targets.load(run)[0].with_rules(rules) for run in runs] or [own]
     labels = targets.same_labels([*judges, *([own] if own else [])])
     table = table or judges[0].source
@@ -96,7 +97,7 @@ def tune_target(
     if len(runs) > 1 and criterion != "agreement":
         figures["cross"] = _cross(heard, groups, labels, rules, source, **how)
     aim = {
-        "f1": "best F1",
+        "f1": "best F1 of the time of each state" if rules.states else "best F1",
         "false-alarms": f"at most {per_hour:g} false alarms per hour of each class",
         "agreement": "best agreement with the network's own clip scores",
     }[criterion]
@@ -114,9 +115,7 @@ def _opened(path: Path, needs_scores: bool) -> tuple[Target | None, Path, Decode
         if needs_scores:
             raise ConfigError(f"tune: expected --runs for the recipe {path}, got none: a recipe has no scores")
         return None, path, recipes.load(path).decode
-    loaded = targets.load(path)
-    # The file that a device takes unless it is told otherwise: float, by LiteRT where there is one.
-    target = next((t for t in loaded if t.form == "deployed tflite"), loaded[0])
+    target = targets.load_one(path)
     return target, path / ("card.toml" if targets.is_model(path) else "recipe.toml"), target.rules
 
 
@@ -205,6 +204,8 @@ def _report(path: Path, tuned_on: str, figures: Figures, changes: dict[str, tupl
 
 
 def _told(rule: Decode) -> list[float]:
-    """On, off, median; and the durations of a chain."""
+    """On, off, median; of states the shortest duration, and the durations of a chain."""
+    if rule.states:
+        return [rule.on, rule.off, rule.median, rule.min_duration]
     path = [rule.viterbi.event, rule.viterbi.pause] if rule.viterbi else []
     return [rule.on, rule.off, rule.median, *path]

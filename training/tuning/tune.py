@@ -14,7 +14,6 @@ of a two-state chain are not chosen but counted, by `training.tuning.durations`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
 
@@ -27,30 +26,15 @@ from edge.inference.card import Decode, Rule
 from training.evaluation.heard import Heard
 from training.evaluation.measures import measure
 from training.tuning import sweep
+from training.tuning.choice import ON, Tuned, plateau
 from training.tuning.durations import durations
+from training.tuning.states import tune_states
 
 Criterion = Literal["f1", "false-alarms", "agreement"]  # the last one by training.tuning.refine
 Smoothing = Literal["median", "viterbi"]
 Float64 = npt.NDArray[np.float64]
-ON = np.round(np.arange(0.04, 0.981, 0.02), 2)
 RATIOS = (1.0, 0.75, 0.5, 0.25)  # off / on
 MEDIANS = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)  # seconds
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """New rules and what they rest on.
-
-    Attributes
-    ----------
-    rules
-        The rules given, with `on`, `off`, `median` and, where it was asked for, `viterbi` of the tuned classes changed.
-    notes
-        Classes that stayed as they were, and why; bounds that could not be kept.
-    """
-
-    rules: Decode
-    notes: tuple[str, ...]
 
 
 def tune(
@@ -69,7 +53,7 @@ def tune(
         Scored recordings whose classes are known. F1 is that of events (200 ms / 20 %) over those with strong labels,
         where the class has any, else that of clips: is there an event of the class? Then `off` keeps its share of `on`.
     rules
-        Where to start: durations and merge gaps stay.
+        Where to start: durations and merge gaps stay. States are chosen together, see `training.tuning.states`.
     per_hour
         Most false alarms per hour that each class may raise, for ``false-alarms``: the lowest threshold is taken that
         keeps to it, as all higher ones do; median and hysteresis stay.
@@ -79,8 +63,11 @@ def tune(
     Raises
     ------
     ValueError
-        Nothing is known of the recordings, or their scores lie on different grids.
+        Nothing is known of the recordings, or their scores lie on different grids; states otherwise than by F1.
     """
+    if rules.states:
+        check_states(rules, criterion, smoothing)
+        return tune_states(heard, labels, rules)
     known = [h for h in heard if h.item.weak is not None]
     if not known:
         raise ValueError("expected recordings whose classes are known, got none")
@@ -98,6 +85,20 @@ def tune(
         if rule:
             chosen[name] = _over(rules.labels.get(name, Rule()), msgspec.structs.replace(rule, viterbi=path))
     return Tuned(msgspec.structs.replace(rules, labels=chosen), tuple(notes))
+
+
+def check_states(rules: Decode, criterion: Criterion, smoothing: Smoothing) -> None:
+    """Refuse what asks for classes that begin and end each on its own, where the rules are of states.
+
+    Raises
+    ------
+    ValueError
+        States by another criterion than F1, or with chains.
+    """
+    if rules.states and (criterion, smoothing) != ("f1", "median"):
+        raise ValueError(
+            f"expected criterion f1 and decoder median for a model that tells states, got {criterion} and {smoothing}"
+        )
 
 
 def cross_tuned(
@@ -141,7 +142,7 @@ def _best_f1(heard: Sequence[Heard], label: int, rule: Decode, _: float) -> tupl
     best = float(curves.max())
     if not best > 0:
         return None, "no setting finds any of it: its rule stays"
-    row, column = _plateau(curves >= best - 1e-9)
+    row, column = plateau(curves >= best - 1e-9)
     median, ratio = settings[row]
     return Rule(on=float(ON[column]), off=_off(ON[column], ratio), median=median), ""
 
@@ -180,17 +181,6 @@ def _counts(heard: Sequence[Heard], label: int, rule: Decode, ratio: float, by_e
     thresholds = np.stack([ON, [_off(on, ratio) for on in ON]], axis=1)
     truth = sweep.truth_of([(h.item.strong or ()) if by_events else () for h in heard], label)
     return sweep.counts([h.block for h in heard], label, rule, thresholds, truth)
-
-
-def _plateau(best: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    """Row and middle column of the longest stretch of true cells; the first of equal ones."""
-    chosen, length = (0, 0), 0
-    for row, cells in enumerate(best):
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], cells.astype(np.int8), [0]])))
-        for start, stop in edges.reshape(-1, 2):
-            if stop - start > length:
-                chosen, length = (row, int(start + stop - 1) // 2), stop - start
-    return chosen
 
 
 def _off(on: float, ratio: float) -> float:

@@ -6,7 +6,7 @@ from scipy import signal
 
 from edge.levels.design import a_sections, a_weight, band_sections, edges, midband, nominal, third_octaves
 
-RATES = [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000]
+RATES = [1_000, 2_000, 4_000, 8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000]
 
 # IEC 61260:1995, class 1, octave bands: attenuation in dB at G^x of the midband frequency (later editions allow more)
 BREAKPOINTS = [0, 1 / 8, 1 / 4, 3 / 8, 1 / 2 - 1e-9, 1 / 2 + 1e-9, 1, 2, 3, 4]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from edge.blocks import AudioBlock
-from edge.levels.design import edges
+from edge.levels.design import a_weight, edges, midband
 from edge.levels.meter import Meter
 
 RATE = 16_000
@@ -39,6 +39,21 @@ def test_a_calibrators_tone_is_told_at_its_level_and_in_its_band():
 def test_at_100_hz_the_ear_hears_19_db_less():
     last = Meter(RATE).push(block(sine(100)))[-1]
     assert 10 * np.log10(last.a / last.z) == pytest.approx(-19.1, abs=0.1)
+
+
+@pytest.mark.parametrize("rate", [1000, 2000, 4000, 8000])
+def test_at_low_rates_a_tone_has_its_level_its_weight_and_its_band(rate):
+    meter = Meter(rate)
+    assert max(edges(number)[1] for number in meter.numbers) <= rate / 2  # what the rate cannot carry is left out
+    for frequency in (50, 100, 250, midband(meter.numbers[-1])):
+        last = Meter(rate).push(block(sine(frequency, rate=rate), rate=rate))[-8:]
+        z, a = (10 * np.log10(np.mean([getattr(frame, name) for frame in last])) for name in ("z", "a"))
+        bands = 10 * np.log10(np.mean([frame.bands for frame in last], axis=0))
+        here = next(k for k, n in enumerate(meter.numbers) if edges(n)[0] <= frequency < edges(n)[1])
+        assert z == pytest.approx(-40, abs=0.1)
+        assert a - z == pytest.approx(a_weight(frequency), abs=0.5)
+        assert bands[here] == pytest.approx(-40, abs=0.5)
+        assert int(np.argmax(bands)) == here
 
 
 def test_a_constant_offset_is_no_sound():

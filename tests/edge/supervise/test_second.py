@@ -370,10 +370,10 @@ def test_no_window_that_silence_fills_up_is_judged(rig, config, models, monkeypa
     """The last whole window before 7.5 s begins at 6.5 s; the next would be half silence."""
     rows, decide = [], Pipeline._decide
 
-    def spy(self, scores):
+    def spy(self, blocks):
         if (self.maker.stream, self.maker.model) == ("s", "state@1"):
-            rows.extend(range(scores.first_frame, scores.first_frame + len(scores.scores)))
-        return decide(self, scores)
+            rows.extend(b.first_frame + row for b in blocks for row in range(len(b.scores)))
+        return decide(self, blocks)
 
     monkeypatch.setattr(Pipeline, "_decide", spy)
     rig(config(hive(models, hold=0.7)), fake(OUTSIDE)).run()

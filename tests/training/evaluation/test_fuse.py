@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from edge.blocks import ScoreBlock
+from edge.errors import ConfigError
 from edge.inference.card import Decode
 from training.data.dataset import Item
 from training.evaluation import fuse, report, targets
@@ -38,6 +39,52 @@ def test_ranks_are_shares_of_the_others_and_ignore_the_scale():
     np.testing.assert_allclose(fuse.ranks(A), [[1, 0.25], [0, 0.25], [0.5, 1]])
     np.testing.assert_allclose(fuse.fused([A**3, B], "rank"), fuse.fused([A, B], "rank"))
     assert fuse.ranks(A[:1]).tolist() == [[0.0, 0.0]]
+
+
+def test_a_mean_may_be_weighted():
+    np.testing.assert_allclose(fuse.fused([A, B], "mean", [3, 1]), 0.75 * A + 0.25 * B, atol=1e-7)
+
+
+def test_by_a_mean_frames_are_fused_as_a_device_does():
+    def kept(scores, hop):
+        block = ScoreBlock("r", 0, hop, 100, np.float32(scores)[:, None], hop)
+        return [Heard(Item("a", "a", (0,)), 0.8, block, block.scores.max(axis=0))]
+
+    fast, slow = kept([0.0, 0.8, 0.8, 0.0], 20), kept([1.0, 0.0], 40)
+    _, (both,) = fuse.together([fast, slow], "mean", [1, 3])
+    np.testing.assert_allclose(both.block.scores.ravel(), [0.75, 0.95, 0.2, 0.0], atol=1e-7)
+    events = [(sound.onset, sound.offset) for sound in both.events(["bird"], Decode(on=0.9, off=0.7))]
+    assert events == [(0.0, 0.4)]
+
+
+def test_learnt_weights_are_the_likeliest_by_hand():
+    """Two of three recordings with a bird the first one hears at 0.8 and the other at 0.2; the third the other way.
+
+    The likelihood of w and 1 - w is (0.2 + 0.6 w)² (0.8 - 0.6 w), highest where 2 (0.8 - 0.6 w) = 0.2 + 0.6 w: w = 7/9.
+    """
+    one, other = np.float32([[0.8], [0.8], [0.2]]), np.float32([[0.2], [0.2], [0.8]])
+    birds = ((0,), (0,), (0,))
+    weights = fuse.likeliest([heard(one, weak=birds), heard(other, weak=birds)])
+    np.testing.assert_allclose(weights, [7 / 9, 2 / 9], atol=1e-6)
+    deaf = fuse.likeliest([heard(one, weak=birds), heard(one * 0.5, weak=birds)])
+    np.testing.assert_allclose(deaf, [1, 0], atol=1e-3)  # the other one is less sure of each
+    with pytest.raises(ValueError, match="whose classes are known to learn weights from, got none"):
+        fuse.likeliest([heard(one, weak=(None,) * 3)])
+
+
+def test_recordings_with_a_class_and_without_it_count_alike():
+    """The first hears birds and calls everything one, the second nothing: one bird weighs as much as three without."""
+    one, other = np.float32([[0.9]] * 4), np.float32([[0.1]] * 4)
+    weights = fuse.likeliest([heard(one, "abcd", ((0,), (), (), ())), heard(other, "abcd", ((0,), (), (), ()))])
+    np.testing.assert_allclose(weights, [0.5, 0.5], atol=1e-9)
+
+
+def test_no_recording_is_measured_by_weights_that_it_chose():
+    """Recordings a and c trust the first network, b the second: by turns each is judged by what the others trust."""
+    one, other = np.float32([[0.9], [0.1], [0.9]]), np.float32([[0.1], [0.9], [0.1]])
+    birds = ((0,), (0,), (0,))
+    found = {h.item.name: float(h.clip[0]) for h in fuse.in_turn([heard(one, weak=birds), heard(other, weak=birds)])}
+    assert found == pytest.approx({"a.wav": 0.1, "b.wav": 0.1, "c.wav": 0.1}, abs=1e-3)
 
 
 def test_only_recordings_that_all_were_asked_for_count_in_any_order():
@@ -88,6 +135,18 @@ def test_a_report_has_each_network_and_all(tmp_path, monkeypatch):
     assert found["recordings"] == 3
     # Of "tone" each alone knows one of two from quiet, the other is a tie: 0.75. "other" has no score at all: 0.5.
     assert [part["auc"] for part in (*found["each"].values(), found["together"])] == [0.625, 0.625, 0.75]
+    folders = [tmp_path / "400", tmp_path / "4000"]
+    weighed = evaluate(folders, tmp_path / "data", table, fuse="mean", weights=(3, 1))["fused"]
+    assert weighed["by"] == "mean with weights 3, 1"
+    # Its 0.75 or 0.25 of what each hears: only the tone of the first reaches 0.5, so one of two is found.
+    assert (weighed["each"]["ear400"]["found"], weighed["together"]["found"]) == (1 / 3, 1 / 3)
+    with pytest.raises(ConfigError, match=r"Expected 2 weights of 0 and more, .* one for each of ear400, ear4000"):
+        evaluate(folders, tmp_path / "data", table, fuse="mean", weights=(3, 1, 1))
+    with pytest.raises(ConfigError, match="expected weights with a mean, got them with max"):
+        evaluate(folders, tmp_path / "data", table, fuse="max", weights=(3, 1))
+    (tmp_path / "data/tones/other/more.wav").write_bytes((tmp_path / "data/tones/other/none.wav").read_bytes())
+    learnt = evaluate(folders, tmp_path / "data", table, fuse="mean", weights="learn")["fused"]
+    assert learnt["by"].startswith("mean with weights that the other half chose (all: ")
     assert "**all, by max**" in report.markdown({**_section(), "fused": found})
 
 
