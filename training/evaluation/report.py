@@ -264,9 +264,12 @@ def _tuning(section: Section) -> list[str]:
     return [_grid(heads, rows), classes]
 
 
-def _rule(rule: Sequence[float]) -> str:
-    path = f", chain {rule[3]:g} s / {rule[4]:g} s" if len(rule) > 3 else ""
-    return f"{rule[0]:g} / {rule[1]:g} / {rule[2]:g} s{path}"
+def _rule(rule: Mapping[str, Any]) -> str:
+    thresholds = f"{rule['on']:g} / {rule['off']:g}"
+    if "clips" in rule:
+        return f"{thresholds} / clips of {rule['clips']:g} s"
+    path = f", chain {rule['chain'][0]:g} s / {rule['chain'][1]:g} s" if "chain" in rule else ""
+    return f"{thresholds} / {rule['median']:g} s{path}"
 
 
 RENDERERS: dict[str, Callable[[Section], list[str]]] = {
