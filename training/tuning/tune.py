@@ -175,9 +175,9 @@ def _settings(rule: Decode, by_events: bool, clips: float) -> tuple[list[_Settin
     by_clips = structs.replace(rule, clip_events=True, clip_ahead=clips if chosen else rule.clip_ahead)
     by_frames = structs.replace(rule, clip_events=False)
     frames = [(structs.replace(by_frames, median=m), r) for m in sorted({*MEDIANS, rule.median}) for r in ratios]
-    return ([] if rule.clip_events and not chosen else frames), (
-        [(by_clips, 1.0)] if rule.clip_events or chosen else []
-    )
+    if chosen:
+        return frames, [(by_clips, 1.0)]
+    return ([], [(by_clips, 1.0)]) if rule.clip_events else (frames, [])
 
 
 def _best(heard: Sequence[Heard], label: int, settings: Sequence[_Setting], by_events: bool) -> tuple[float, Decode]:
