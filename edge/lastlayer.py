@@ -67,10 +67,11 @@ def check(model: Model) -> None:
             f"{model.id}: expected a model whose card names an `output.embedding`, got one without; leave "
             "--last-layer out to choose thresholds, or export the model with this version, which names it"
         )
-    if rules.clip_on or any(rule.clip_on for rule in rules.labels.values()):
+    labels = rules.labels.values()
+    if rules.clip_on or rules.clip_events or any(rule.clip_on or rule.clip_events for rule in labels):
         raise ConfigError(
-            f"{model.id}: expected a model that decides by its frames alone, got one with a `decode.clip_on`, whose "
-            "clip scores no last layer corrects; leave --last-layer out to choose thresholds"
+            f"{model.id}: expected a model that decides by its frames alone, got one with a `decode.clip_on` or "
+            "`clip_events`, whose clip scores no last layer corrects; leave --last-layer out to choose thresholds"
         )
 
 

@@ -23,12 +23,16 @@ class Batch(NamedTuple):
     order
         Boundaries in their order ``[B, L]``, as `training.data.dataset.Item` has them, behind the last one `NO_MORE`;
         a row of `UNKNOWN` where nobody knows it. None where no example's is known.
+    heard
+        How many frames hold the recording, ``[B]``, at least 1; behind them is the silence that fills the example up.
+        None: all.
     """
 
     features: Tensor
     frame: Tensor | None = None
     clip: Tensor | None = None
     order: Tensor | None = None
+    heard: Tensor | None = None
 
     @property
     def known_order(self) -> Tensor:

@@ -2,6 +2,9 @@
 
 scores ─▶ clip gate ─▶ rescale ─▶ moving average ─▶ Viterbi ─▶ median ─▶ thresholds
 waits    clip_ahead       0          mean / 2         lag     median / 2       seconds
+
+clip scores ─▶ clip votes ─▶ thresholds        with `clip_events`: frame scores and all smoothing are left out
+waits          clip_ahead
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import numpy as np
 
 from edge.blocks import Float32
 from edge.decode.clipgate import ClipGate
+from edge.decode.clipvotes import ClipVotes
 from edge.decode.smoothing import Mean, Median, Rescale
 from edge.decode.viterbi import TwoState
 from edge.inference.card import Decode
@@ -21,6 +25,7 @@ from edge.inference.card import Decode
 class Widths(NamedTuple):
     """A rule's smoothing in frames; None where it has no such stage. Classes that share it are smoothed together."""
 
+    votes: int | None
     clip: int | None
     rescale: int | None
     mean: int | None
@@ -30,12 +35,17 @@ class Widths(NamedTuple):
     @property
     def ahead(self) -> int:
         """Frames that the thresholds wait for: the lookahead of all stages together."""
-        return (self.clip or 0) + (self.mean or 1) // 2 + (self.lag or 0) + (self.median or 1) // 2
+        return (
+            (self.votes or 1) - 1 + (self.clip or 0) + (self.mean or 1) // 2 + (self.lag or 0) + (self.median or 1) // 2
+        )
 
 
 def widths(rule: Decode, frame: float) -> Widths:
     """Turn a rule's seconds into frames of `frame` seconds."""
+    if rule.clip_events:
+        return Widths(max(1, round(rule.clip_ahead / frame)), None, None, None, None, None)
     return Widths(
+        None,
         round(rule.clip_ahead / frame) if rule.clip_on else None,
         max(1, round(rule.rescale / frame)) if rule.rescale else None,
         _odd(rule.mean, frame),
@@ -57,9 +67,13 @@ class Chain:
 
     def __init__(self, rules: Sequence[Decode], frame: float) -> None:
         self.widths = widths(rules[0], frame)
-        clip, rescale, mean, lag, median = self.widths
+        votes, clip, rescale, mean, lag, median = self.widths
         self._columns = columns = len(rules)
-        self._gate = ClipGate(_column(rule.clip_on for rule in rules), clip) if clip is not None else None
+        self._clips: ClipGate | ClipVotes | None = None
+        if votes:
+            self._clips = ClipVotes(votes, columns)
+        elif clip is not None:
+            self._clips = ClipGate(_column(rule.clip_on for rule in rules), clip)
         self._stages: list[_Stage] = []
         if rescale:
             self._stages.append(Rescale(rescale, columns))
@@ -77,30 +91,31 @@ class Chain:
 
     def reset(self) -> None:
         """Forget the past."""
-        if self._gate:
-            self._gate.reset()
+        if self._clips:
+            self._clips.reset()
         for stage in self._stages:
             stage.reset()
 
     def push(self, scores: Float32, clips: Float32 | None = None) -> Float32:
-        """Smoothed frames ``[T', C]`` that these ``[T, C]`` complete; a gate asks for their clip scores as well.
+        """Smoothed frames ``[T', C]`` that these ``[T, C]`` complete; gate and votes ask for their clip scores as well.
 
         Raises
         ------
         ValueError
-            A gate, and no clip score for each frame.
+            A gate or votes, and no clip score for each frame.
         """
-        if self._gate:
+        if self._clips:
             if clips is None or len(clips) != len(scores):
-                raise ValueError(f"decoder: `clip_on` needs a clip score for each of {len(scores)} frames, got none")
-            scores = self._gate.push(scores, clips)
+                rule = "clip_events" if self.widths.votes else "clip_on"
+                raise ValueError(f"decoder: `{rule}` needs a clip score for each of {len(scores)} frames, got none")
+            scores = self._clips.push(scores, clips)
         for stage in self._stages:
             scores = stage.push(scores)
         return scores
 
     def flush(self) -> Float32:
         """The frames that are still owed at the end of a piece."""
-        owed = self._gate.flush() if self._gate else np.zeros((0, self._columns), np.float32)
+        owed = self._clips.flush() if self._clips else np.zeros((0, self._columns), np.float32)
         for stage in self._stages:
             owed = np.concatenate([stage.push(owed), stage.flush()])
         return owed

@@ -182,6 +182,10 @@ def lookahead(rule: Decode, frame: float) -> float:
 def _text(rule: Decode, frame: float) -> str:
     """The rule in words; what smooths beside a median is said where it is used, and then the lookahead of all."""
     parts = [f"states on {rule.on:g}" if rule.states else f"on {rule.on:g} off {rule.off:g}"]
+    if rule.clip_events:
+        ahead = f"lookahead {lookahead(rule, frame):.3g}s"
+        held = [f"min {rule.min_duration:g}s", *([] if rule.states else [f"merge {rule.merge_gap:g}s"])]
+        return " ".join([*parts, f"clips of {rule.clip_ahead:g}s", *held, ahead])
     parts += [f"clip {rule.clip_on:g} within {rule.clip_ahead:g}s"] if rule.clip_on else []
     parts += [f"rescale {rule.rescale:g}s"] if rule.rescale else []
     parts += [f"mean {rule.mean:g}s"] if rule.mean else []

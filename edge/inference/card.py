@@ -210,6 +210,7 @@ class Rule(Struct, frozen=True):
     off: Probability | None = None
     clip_on: Probability | None = None
     clip_ahead: Seconds | None = None
+    clip_events: bool | None = None
     rescale: Seconds | None = None
     mean: Seconds | None = None
     viterbi: Viterbi | None = None
@@ -232,6 +233,9 @@ class Decode(Struct, frozen=True):
     clip_on, clip_ahead
         Scores of frames are 0 where no clip score of the class reaches `clip_on` from then to `clip_ahead` seconds
         later (card 19); 0 for no gate. The model needs clip scores; `clip_ahead` is best the window that they pool.
+    clip_events
+        Events are as long as the clips that have the class (card 43): a frame's score is the mean clip score of the
+        windows of `clip_ahead` seconds that hold it. `clip_on` and all smoothing mean nothing then.
     rescale
         The least and the largest score of so many seconds before become 0 and 1 (card 12); 0 for none. It stretches
         noise as well: use it behind a clip gate.
@@ -259,6 +263,7 @@ class Decode(Struct, frozen=True):
     off: Probability = 0.3
     clip_on: Probability = 0.0
     clip_ahead: Seconds = 0.0
+    clip_events: bool = False
     rescale: Seconds = 0.0
     mean: Seconds = 0.0
     viterbi: Viterbi | None = None

@@ -17,7 +17,7 @@ import numpy as np
 from edge.blocks import Float32
 from edge.errors import CardError, SpecError
 from edge.inference import layer
-from edge.inference.card import Card, Decode, Label, LastLayer, ModelFile, Stateful, Window
+from edge.inference.card import Card, Decode, Label, LastLayer, ModelFile, Rule, Stateful, Window
 from edge.inference.engine import MAX_MODEL_BYTES, Engine, Shapes, TensorInfo
 from edge.inference.graph import initial_feeds
 from edge.inference.runtimes import available, open_engine
@@ -263,12 +263,23 @@ def _check_decode(card: Card, where: str) -> None:
     expect(
         not gated or bool(card.output.clip), where, "decode.clip_on", "0 for a model without `output.clip`", "a gate"
     )
+    for label in ("", *rules.labels):
+        _check_clip_events(card, label, where)
     if rules.states:
         _check_states(rules, len(names) - len(set(rules.ignore)), where)
     for label, rule in rules.labels.items():
         on = rules.on if rule.on is None else rule.on
         off = rules.off if rule.off is None else rule.off
         expect(off <= on, where, f"decode.labels.{label}.off", f"at most its on = {on}", off)
+
+
+def _check_clip_events(card: Card, label: str, where: str) -> None:
+    rules, own = card.decode, card.decode.labels.get(label, Rule())
+    if rules.clip_events if own.clip_events is None else own.clip_events:
+        table = f"decode.labels.{label}" if label else "decode"
+        expect(bool(card.output.clip), where, f"{table}.clip_events", "false for a model without `output.clip`", "true")
+        ahead = rules.clip_ahead if own.clip_ahead is None else own.clip_ahead
+        expect(ahead > 0, where, f"{table}.clip_ahead", "the seconds that clip scores pool, for clip_events", ahead)
 
 
 def _check_states(rules: Decode, states: int, where: str) -> None:

@@ -42,6 +42,27 @@ from training.commands.sources import background_of, data_options, progress, tab
     show_default=True,
     help="viterbi: also learn how long events and pauses last, from known times, else from the events decided now.",
 )
+@click.option(
+    "--clip-events",
+    "clips",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Also try, class by class, events as long as clips of so many seconds: what the model's clip scores pool.",
+)
+@click.option(
+    "--search",
+    type=click.Choice(["classes", "genetic"]),
+    default="classes",
+    show_default=True,
+    help="genetic: the thresholds of all classes at once, by --average; medians stay.",
+)
+@click.option(
+    "--average",
+    type=click.Choice(["macro", "micro"]),
+    default="macro",
+    show_default=True,
+    help="F1 of --search genetic: the mean of the classes, or of all their events together.",
+)
 @click.option("--seen", is_flag=True, help="Allow recordings that the model was trained on; the card will say so.")
 @click.option("--write", is_flag=True, help="Write the rules into the target's card or recipe.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for report.json and report.md.")
@@ -56,6 +77,9 @@ def tune(
     criterion: Literal["f1", "false-alarms", "agreement"],
     per_hour: float,
     smoothing: Literal["median", "viterbi"],
+    clips: float,
+    search: Literal["classes", "genetic"],
+    average: Literal["macro", "micro"],
     seen: bool,
     write: bool,
     out: Path | None,
@@ -74,6 +98,8 @@ def tune(
       wheatear tune runs/esc10-s --data ../shared/data --write
       wheatear tune edge/zoo/esc10-s --data ../shared/data --runs runs/fold1 --runs runs/fold2 --write
       wheatear tune my-model --data . --folder garden --format desed --decoder viterbi --write
+      wheatear tune my-model --data . --folder kitchen --format desed --clip-events 10 --write
+      wheatear tune my-model --data . --folder garden --format desed --search genetic --average micro
       wheatear tune my-model --data . --folder garden --format folders --criterion false-alarms --per-hour 0.5
       wheatear tune my-model --data . --folder new-site --format soundscapes --criterion agreement --write
     """
@@ -86,6 +112,7 @@ def tune(
             found = tune_target(
                 target, data, runs=runs, table=table, background=background_of(background), seen=seen, tell=tell,
                 criterion=criterion, per_hour=per_hour, smoothing=smoothing,
+                clips=clips, search=search, average=average,
             )  # fmt: skip
     except ValueError as error:
         raise ConfigError(f"tune: {error}") from None

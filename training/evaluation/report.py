@@ -264,14 +264,14 @@ def _tuning(section: Section) -> list[str]:
     return [_grid(heads, rows), classes]
 
 
-OF_A_STATE = 4  # numbers of its rule: without chain, with the shortest duration
-
-
-def _rule(rule: Sequence[float]) -> str:
-    if len(rule) == OF_A_STATE:
-        return f"{rule[0]:g} / none / {rule[2]:g} s, for {rule[3]:g} s"
-    path = f", chain {rule[3]:g} s / {rule[4]:g} s" if len(rule) > OF_A_STATE else ""
-    return f"{rule[0]:g} / {rule[1]:g} / {rule[2]:g} s{path}"
+def _rule(rule: Mapping[str, Any]) -> str:
+    thresholds = f"{rule['on']:g} / {rule['off']:g}"
+    if "clips" in rule:
+        return f"{thresholds} / clips of {rule['clips']:g} s"
+    if "lasts" in rule:  # of a state, which has one threshold
+        return f"{rule['on']:g} / none / {rule['median']:g} s, for {rule['lasts']:g} s"
+    path = f", chain {rule['chain'][0]:g} s / {rule['chain'][1]:g} s" if "chain" in rule else ""
+    return f"{thresholds} / {rule['median']:g} s{path}"
 
 
 RENDERERS: dict[str, Callable[[Section], list[str]]] = {

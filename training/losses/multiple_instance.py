@@ -4,7 +4,8 @@
     mean   against label · fraction       about that share of its frames has it: every frame learns, quiet ones too
     min    against 0                      and some frame has not
 
-On the maximum alone one frame of a clip learns, and nothing does once that frame is right.
+On the maximum alone one frame of a clip learns, and nothing does once that frame is right. The silence that fills up
+what is shorter than the example counts in no term.
 """
 
 from __future__ import annotations
@@ -48,19 +49,33 @@ def multiple_instance(settings: MultipleInstanceSettings, classes: int) -> Loss:
     """Return the mean of the terms, each a mean over clips and classes."""
 
     def loss(scores: Scores, batch: Batch) -> Tensor:
-        labels = clip_targets(batch)
+        labels, there = clip_targets(batch), heard(batch, scores)
         values = [
-            bce(*term(kind, scores.frame, labels, settings.fraction), settings.smoothing) for kind in settings.terms
+            bce(*term(kind, scores.frame, there, labels, settings.fraction), settings.smoothing)
+            for kind in settings.terms
         ]
         return torch.stack(values).mean()
 
     return loss
 
 
-def term(kind: Term, frames: Tensor, labels: Tensor, fraction: float) -> tuple[Tensor, Tensor]:
-    """One statistic of frames ``[B, T, C]`` and its targets from labels ``[B, C]``; -1 stays -1: not taught."""
+def heard(batch: Batch, scores: Scores) -> Tensor:
+    """Whether a score is of the recording, bool ``[B, T', 1]``; each example has one that is."""
+    count = scores.frame.shape[1]
+    if batch.heard is None:
+        return torch.ones_like(scores.frame[..., :1], dtype=torch.bool)
+    each = batch.features.shape[1] // count
+    lengths = (batch.heard // each).clamp(1, count)
+    return (torch.arange(count, device=lengths.device) < lengths[:, None])[..., None]
+
+
+def term(kind: Term, frames: Tensor, there: Tensor, labels: Tensor, fraction: float) -> tuple[Tensor, Tensor]:
+    """One statistic of those frames ``[B, T, C]`` that are there, and its targets from labels ``[B, C]``.
+
+    A label of -1 stays -1: not taught.
+    """
     if kind == "max":
-        return frames.amax(1), labels
+        return frames.masked_fill(~there, 0).amax(1), labels
     if kind == "mean":
-        return frames.mean(1), torch.where(labels < 0, labels, labels * fraction)
-    return frames.amin(1), torch.where(labels < 0, labels, torch.zeros_like(labels))
+        return (frames * there).sum(1) / there.sum(1), torch.where(labels < 0, labels, labels * fraction)
+    return frames.masked_fill(~there, 1).amin(1), torch.where(labels < 0, labels, torch.zeros_like(labels))

@@ -1,9 +1,9 @@
 """Iterated distillation: what a network says of frames, smoothed over time, is what a fresh one learns (card 34).
 
-weak labels ──▶ tagger ──▶ tags of unlabelled clips ──▶ teacher ──▶ frames ──▶ median, Gaussian ─┐
-            ┌────────────────────────────────────────────────────────────────────────────────────┘
-            ├▶ network 1 ─┬▶ frames, of each class by the better one ──▶ median, Gaussian ──▶ … ──▶ the recipe's network
-            └▶ rival 1   ─┘
+weak labels ──▶ tagger ──▶ tags of unlabelled clips ──▶ teacher ──▶ frames ─┐
+            ┌───────────────────────────────────────────────────────────────┘
+            ├▶ median ───────────▶ network, rival ─┬▶ frames of each class by the best one ──▶ every smoothing ──▶ …
+            └▶ median, Gaussian ─▶ network, rival ─┘  … ──▶ its own smoothing ──▶ the recipe's network
 
 A network that says when a class sounds is never sure of its beginning; smoothed, it is steadier than it knows, and the
 next one learns that. Where a recording is labelled its frames keep to the labels, else to the tagger's tags. Tagger and
@@ -12,7 +12,7 @@ teacher learn from clips by the recipe's loss, all others from frames alone by t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -21,22 +21,35 @@ from torch import nn
 
 from training.procedures.fit import FitSettings, Positive
 from training.procedures.registry import PROCEDURES, Fitted, Job, Procedure
-from training.procedures.rivals import best_of, merged
+from training.procedures.rivals import Rival, Smooth, best_of, merged
 from training.procedures.stages import (
     as_first,
     finish,
     labelled,
     learn,
     material_of,
-    shown,
     tagged,
     taught,
     unfinished,
 )
 from training.procedures.tags import Tags, tags_of
-from training.procedures.targets import Float32, masked, smoothed
+from training.procedures.targets import masked, smoothed
+from training.registry import Settings
 
 Seconds = Annotated[float, Meta(ge=0)]
+
+
+class Smoothing(Settings):
+    """How frames are smoothed before they are taught.
+
+    Attributes
+    ----------
+    median, sigma
+        Width of the median and deviation of the Gaussian behind it, seconds; 0 leaves one out.
+    """
+
+    median: Seconds = 0.5
+    sigma: Seconds = 0.08
 
 
 class IterateSettings(FitSettings):
@@ -50,18 +63,17 @@ class IterateSettings(FitSettings):
     rounds
         Fresh networks that learn from smoothed frames, one from the other; the last is the result.
     rival
-        A second model that learns beside the recipe's own in all rounds but the last: each class is taught on by the
-        better one of the two on what `inner` holds back. Without, there is none.
-    median, sigma
-        Width of the median and deviation of the Gaussian behind it, seconds; 0 leaves one out.
+        A second model that learns beside the recipe's own in all rounds but the last. Without, there is none.
+    smoothings
+        In all rounds but the last there is a network, and a rival, for each. The best one at a class, by what `inner`
+        holds back, teaches it on; the last network learns it by that one's smoothing.
     """
 
     teacher: dict[str, Any] = msgspec.field(default_factory=dict)
     teacher_steps: Positive = 1500
     rounds: Positive = 2
     rival: dict[str, Any] = msgspec.field(default_factory=dict)
-    median: Seconds = 0.5
-    sigma: Seconds = 0.08
+    smoothings: Annotated[list[Smoothing], Meta(min_length=1)] = msgspec.field(default_factory=lambda: [Smoothing()])
 
 
 @PROCEDURES.register("iterate", IterateSettings)
@@ -71,19 +83,23 @@ def iterate(settings: IterateSettings) -> Procedure:
 
 
 def _iterate(settings: IterateSettings, job: Job) -> Fitted:
-    if settings.rival and not len(job.inner):
-        raise ValueError("procedure: `rival` asks for an inner split to choose by; set `inner` in the recipe")
+    several = settings.rival or len(settings.smoothings) > 1
+    if several and not len(job.inner):
+        raise ValueError(
+            "procedure: `rival` and several `smoothings` ask for an inner split to choose by; set `inner` in the recipe"
+        )
+    smooths = [_smooth(job, smoothing) for smoothing in settings.smoothings]
     first = _teacher(job, settings)
     if first is None:
         return unfinished(job)
-    networks, best, tags = [first[0]], [0] * len(material_of(job).dataset.labels), first[1]
+    teacher, tags = first
+    best = best_of(job, [Rival(teacher, smooth) for smooth in smooths])
     for number in range(1, settings.rounds):
-        students = _students(_student(job, networks, best, tags, settings), number, settings)
+        students = _students(job, best, smooths, tags, number, settings)
         if students is None:
             return unfinished(job)
-        networks = students
-        best = best_of(job, networks, _smoother(job, settings)) if len(networks) > 1 else best
-    return finish(_student(job, networks, best, tags, settings), settings)
+        best = best_of(job, students)
+    return finish(_lesson(job, best, tags), settings)
 
 
 def _teacher(job: Job, settings: IterateSettings) -> tuple[nn.Module, dict[str, Tags]] | None:
@@ -99,33 +115,32 @@ def _teacher(job: Job, settings: IterateSettings) -> tuple[nn.Module, dict[str, 
     return None if teacher is None else (teacher, tags)
 
 
-def _students(job: Job, number: int, settings: IterateSettings) -> list[nn.Module] | None:
-    """The networks of a round; None where the job was stopped."""
+def _students(
+    job: Job, best: Sequence[Rival], smooths: Sequence[Smooth], tags: dict[str, Tags], number: int,
+    settings: IterateSettings,
+) -> list[Rival] | None:  # fmt: skip
+    """The networks of a round, each with the smoothing that it learnt from; None where the job was stopped."""
     tables = [("round", None), *([("rival", settings.rival)] if settings.rival else [])]
-    networks = []
-    for name, table in tables:
-        network = learn(job, f"{name}{number}", as_first(settings), table)
-        if network is None:
-            return None
-        networks.append(network)
-    return networks
+    students = []
+    for k, smooth in enumerate(smooths):
+        lesson = _lesson(job, [Rival(rival.network, smooth) for rival in best], tags)
+        for name, table in tables:
+            stage = f"{name}{number}" if len(smooths) == 1 else f"{name}{number}-{k + 1}"
+            network = learn(lesson, stage, as_first(settings), table)
+            if network is None:
+                return None
+            students.append(Rival(network, smooth))
+    return students
 
 
-def _student(
-    job: Job, networks: Sequence[nn.Module], best: Sequence[int], tags: dict[str, Tags], settings: IterateSettings
-) -> Job:
+def _lesson(job: Job, best: Sequence[Rival], tags: dict[str, Tags]) -> Job:
     """The job that teaches what networks say of frames, of each class the best one."""
-    smooth = _smoother(job, settings)
-    dataset = material_of(job).dataset
-    frames = {}
-    for said in zip(*(shown(job, network, dataset) for network in networks), strict=True):
-        name = said[0].item.name
-        frames[name] = masked(smooth(merged([one.frame for one in said], best)), tags[name])
-    return taught(job, frames, tags)
+    found = merged(job, best, material_of(job).dataset)
+    return taught(job, {item.name: masked(frames, tags[item.name]) for item, frames in found}, tags)
 
 
-def _smoother(job: Job, settings: IterateSettings) -> Callable[[Float32], Float32]:
+def _smooth(job: Job, smoothing: Smoothing) -> Smooth:
     spec = material_of(job).spec
     per_second = spec.rate / spec.hop
-    median, sigma = 2 * round(settings.median * per_second / 2) + 1, settings.sigma * per_second
-    return lambda scores: smoothed(scores, median, sigma)
+    reach = max(0, round((smoothing.median * per_second - 1) / 2))
+    return lambda scores: smoothed(scores, 2 * reach + 1, smoothing.sigma * per_second)

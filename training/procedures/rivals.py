@@ -1,13 +1,15 @@
 """Which of several networks tells a class best, by recordings that are held back for choosing (card 34).
 
-            network 0   network 1
-class a        .61  ◀      .48        each class is told by the network with the better F1; the first of equal ones
-class b        .30         .55  ◀     frames: column a of network 0, column b of network 1
+            deep, median   deep, Gaussian   shallow, median   shallow, Gaussian
+class a         .61 ◀           .48              .52               .40            the best F1; the first of equal ones
+class b         .30             .41              .55 ◀             .55            frames: column a of the first rival,
+                                                                                  column b of the third
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,7 @@ from torch import nn
 
 from edge.blocks import ScoreBlock
 from edge.inference.card import Decode
+from training.data.dataset import Dataset, Item
 from training.procedures.registry import Job
 from training.procedures.stages import Shown, material_of, shown
 from training.tuning import sweep
@@ -25,8 +28,15 @@ Smooth = Callable[[Float32], Float32]
 ON = 0.5  # score from which a frame has a class
 
 
-def best_of(job: Job, networks: Sequence[nn.Module], smooth: Smooth) -> list[int]:
-    """Return which network is best at each class, by its smoothed frames of the recordings held back.
+class Rival(NamedTuple):
+    """A network, and what smooths its frames."""
+
+    network: nn.Module
+    smooth: Smooth
+
+
+def best_of(job: Job, rivals: Sequence[Rival]) -> list[Rival]:
+    """Return the best rival at each class, by its smoothed frames of the recordings held back.
 
     A class is judged by the F1 of its events (200 ms / 20 %) where times of it are known, else of clips: does any frame
     have it?
@@ -36,12 +46,16 @@ def best_of(job: Job, networks: Sequence[nn.Module], smooth: Smooth) -> list[int
     ValueError
         Nothing is held back, or nothing is known of it.
     """
+    if len(rivals) == 1:
+        return list(rivals) * len(material_of(job).dataset.labels)
     known = job.inner.where(lambda item: item.weak is not None)
     if not len(known):
         raise ValueError("procedure: expected labelled recordings to choose between networks by, got none: set `inner`")
-    said = [[one._replace(frame=smooth(one.frame)) for one in shown(job, network, known)] for network in networks]
-    f1 = np.array([f1_of(some, job) for some in said])
-    return [int(best) for best in f1.argmax(0)]
+    said = {rival.network: list(shown(job, rival.network, known)) for rival in rivals}
+    f1 = np.array(
+        [f1_of([one._replace(frame=smooth(one.frame)) for one in said[network]], job) for network, smooth in rivals]
+    )
+    return [rivals[best] for best in f1.argmax(0)]
 
 
 def f1_of(said: Sequence[Shown], job: Job) -> Float64:
@@ -52,9 +66,13 @@ def f1_of(said: Sequence[Shown], job: Job) -> Float64:
     return np.array([_f1(said, blocks, label) for label in range(classes)])
 
 
-def merged(frames: Sequence[Float32], best: Sequence[int]) -> Float32:
-    """Return ``[T, C]`` whose column of each class is that of its best network, from all of theirs."""
-    return np.stack([frames[network][:, label] for label, network in enumerate(best)], axis=1)
+def merged(job: Job, best: Sequence[Rival], dataset: Dataset) -> Iterator[tuple[Item, Float32]]:
+    """Yield recordings and frames ``[T, C]``, of each class those of its best rival, smoothed."""
+    networks = list(dict.fromkeys(rival.network for rival in best))
+    for said in zip(*(shown(job, network, dataset) for network in networks), strict=True):
+        frames = {network: one.frame for network, one in zip(networks, said, strict=True)}
+        columns = [rival.smooth(frames[rival.network][:, [label]]) for label, rival in enumerate(best)]
+        yield said[0].item, np.concatenate(columns, axis=1)
 
 
 def _f1(said: Sequence[Shown], blocks: Sequence[ScoreBlock], label: int) -> float:

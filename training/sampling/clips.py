@@ -63,11 +63,15 @@ class ClipsSettings(Settings):
 
 
 class Piece(NamedTuple):
-    """An example: samples ``[N]``, targets ``[1 + T, C]`` of the clip and its frames, boundaries where known."""
+    """An example: samples ``[N]``, targets ``[1 + T, C]`` of the clip and its frames, boundaries where known.
+
+    `heard` is the number of its frames that no silence was put into.
+    """
 
     sound: Float32
     targets: Float32
     order: tuple[int, ...] | None
+    heard: int
 
 
 def order_targets(orders: Sequence[tuple[int, ...] | None]) -> Tensor | None:
@@ -88,7 +92,8 @@ class Clips:
     """Draws clips; the same generator state gives the same ones.
 
     Frames are taught where an item has strong labels; clips always, but for unlabelled ones. The order of boundaries is
-    taught where the example is the whole recording, or has strong labels, and the batch is not mixed.
+    taught where the example is the whole recording, or has strong labels, and the batch is not mixed. Which frames
+    hold the recording is told of batches that are not mixed.
 
     Raises
     ------
@@ -108,7 +113,7 @@ class Clips:
         self.classes = len(material.dataset.labels)
         self.length = int(settings.seconds * self.spec.rate)
         self.front_end = FrontEnd(self.spec)
-        self.frames = max(0, (self.length - self.spec.frames.window) // self.spec.hop + 1)
+        self.frames = self._count(self.length)
         self.alignment = self._alignment()
 
     def batch(self, size: int, seed: int, step: int) -> Batch:
@@ -121,13 +126,15 @@ class Clips:
             drawn.append(self._piece(items[-1], rng))
         sounds, targets = np.stack([piece.sound for piece in drawn]), np.stack([piece.targets for piece in drawn])
         mixed, targets = self.material.augment.mix(sounds, targets, rng)
-        order = order_targets([piece.order for piece in drawn]) if mixed is sounds else None
+        order = heard = None
+        if mixed is sounds:
+            order, heard = order_targets([piece.order for piece in drawn]), torch.tensor([p.heard for p in drawn])
         features = [
             self.material.augment.feature(self._aligned(self.front_end.transform(sound), item), rng)
             for sound, item in zip(mixed, items, strict=True)
         ]
         clip, frame = torch.from_numpy(targets[:, 0].copy()), torch.from_numpy(targets[:, 1:].copy())
-        return Batch(torch.from_numpy(np.stack(features)), frame if (frame >= 0).any() else None, clip, order)
+        return Batch(torch.from_numpy(np.stack(features)), frame if (frame >= 0).any() else None, clip, order, heard)
 
     def _alignment(self) -> Alignment | None:
         s = self.settings
@@ -180,7 +187,12 @@ class Clips:
         sound = np.zeros(self.length, np.float32)
         sound[: len(piece)] = piece[: self.length]
         order = item.order if len(whole) <= self.length else self._order(item, start / self.spec.rate)
-        return Piece(sound, self._targets(item, start / self.spec.rate), order)
+        heard = max(1, self._count(min(len(piece), self.length)))
+        return Piece(sound, self._targets(item, start / self.spec.rate), order, heard)
+
+    def _count(self, samples: int) -> int:
+        """Frames of so many samples."""
+        return max(0, (samples - self.spec.frames.window) // self.spec.hop + 1)
 
     def _order(self, item: Item, start: float) -> tuple[int, ...] | None:
         """Order of the boundaries of what sounds in a piece; what its ends cut begins and ends there."""

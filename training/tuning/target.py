@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,8 +20,12 @@ from training.evaluation.evaluate import Source, Tell, background_of, held_out, 
 from training.evaluation.heard import Heard, hear, hear_windows
 from training.evaluation.measures import HEADLINES, Figures
 from training.evaluation.targets import Target
+from training.tuning.choice import Tuned
+from training.tuning.genetic import Average, tune_together
 from training.tuning.refine import Tagger, refine
 from training.tuning.tune import Criterion, Smoothing, check_states, compare, cross_tuned, tune
+
+Search = Literal["classes", "genetic"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,9 @@ def tune_target(
     criterion: Criterion = "f1",
     per_hour: float = 1.0,
     smoothing: Smoothing = "median",
+    clips: float = 0.0,
+    search: Search = "classes",
+    average: Average = "macro",
     seen: bool = False,
     tell: Tell = lambda *_: None,
 ) -> Outcome:
@@ -67,18 +74,32 @@ def tune_target(
         Fold runs whose held-out scores choose; else the target's own scores do.
     table, background
         Data sets instead of those that the run or card names; background is added to what chooses.
+    criterion, per_hour, smoothing, clips
+        As `training.tuning.tune.tune` has them; ``agreement``: `training.tuning.refine.refine`.
+    search, average
+        ``genetic``: `training.tuning.genetic.tune_together`, by F1 alone.
     seen
         Whether recordings may choose that the target was trained on.
 
     Raises
     ------
     ConfigError
-        The recordings were trained on, there are none to choose by, or a recipe comes without runs.
+        Options do not go together; the recordings were trained on, there are none to choose by, or a recipe comes
+        without runs.
     ValueError
         The data cannot be read, or tell nothing; states otherwise than by F1.
     """
+    if search == "genetic" and (criterion, smoothing, clips) != ("f1", "median", 0.0):
+        raise ConfigError(
+            "tune: expected `--search genetic` by itself, which chooses thresholds by F1, got another criterion, "
+            "decoder or --clip-events beside it; leave either out"
+        )
+    if clips and criterion != "f1":
+        raise ConfigError(f"tune: expected --clip-events with `--criterion f1`, which compares, got {criterion}")
     own, where, rules = _opened(path, needs_scores=not runs)
     check_states(rules, criterion, smoothing)
+    if rules.states and (search, clips) != ("classes", 0.0):
+        raise ConfigError(f"tune: expected no --search genetic or --clip-events for the states of {path}, got one")
     judges = [targets.load(run)[0].with_rules(rules) for run in runs] or [own]
     labels = targets.same_labels([*judges, *([own] if own else [])])
     table = table or judges[0].source
@@ -87,17 +108,21 @@ def tune_target(
     source = open_source(table, data)
     quiet = open_source(background, data) if background else None
     heard, groups = _heard(judges, source, quiet, bool(runs), seen, tell)
-    how: dict[str, Any] = {"criterion": criterion, "per_hour": per_hour, "smoothing": smoothing}
+    choose: Callable[..., Tuned] = partial(
+        tune, criterion=criterion, per_hour=per_hour, smoothing=smoothing, clips=clips
+    )
+    if search == "genetic":
+        choose = partial(tune_together, average=average)
     if criterion == "agreement":
         found = refine(heard, labels, rules, [_tagger(judges[k]) for k in groups], tell)
     else:
-        found = tune(heard, labels, rules, **how)
+        found = choose(heard, labels, rules)
     known = [h for h in heard if h.item.weak is not None]
     figures: Figures = compare(known, labels, rules, found.rules, source.dataset.exclusive) if known else {}
     if len(runs) > 1 and criterion != "agreement":
-        figures["cross"] = _cross(heard, groups, labels, rules, source, **how)
+        figures["cross"] = _cross(heard, groups, labels, rules, source, choose)
     aim = {
-        "f1": "best F1 of the time of each state" if rules.states else "best F1",
+        "f1": _by_f1(rules, search, average),
         "false-alarms": f"at most {per_hour:g} false alarms per hour of each class",
         "agreement": "best agreement with the network's own clip scores",
     }[criterion]
@@ -174,13 +199,13 @@ def _learnt(target: Target, source: Source, dataset: Dataset) -> bool:
 
 
 def _cross(heard: Sequence[Heard], groups: Sequence[int], labels: Sequence[str], rules: Decode, source: Source,
-           **how: Any) -> Figures:  # fmt: skip
+           choose: Callable[..., Tuned]) -> Figures:  # fmt: skip
     """Figures where each fold is decided by the rules that the others chose, averaged over the folds."""
     from training.evaluation.measures import measure
 
     parts = [
         measure(own, labels, chosen, exclusive=source.dataset.exclusive)
-        for own, chosen in cross_tuned(heard, groups, labels, rules, **how)
+        for own, chosen in cross_tuned(heard, groups, labels, rules, choose)
     ]
     names = [n for n in HEADLINES if all(n in part for part in parts)]
     return {n: float(np.mean([part[n] for part in parts])) for n in names}
@@ -203,9 +228,18 @@ def _report(path: Path, tuned_on: str, figures: Figures, changes: dict[str, tupl
     }
 
 
-def _told(rule: Decode) -> list[float]:
-    """On, off, median; of states the shortest duration, and the durations of a chain."""
+def _by_f1(rules: Decode, search: Search, average: Average) -> str:
+    if rules.states:
+        return "best F1 of the time of each state"
+    return f"best {average} F1 of all classes" if search == "genetic" else "best F1"
+
+
+def _told(rule: Decode) -> dict[str, Any]:
+    """What a report says of a rule: thresholds, and what smooths the scores."""
+    thresholds = {"on": rule.on, "off": rule.off}
     if rule.states:
-        return [rule.on, rule.off, rule.median, rule.min_duration]
-    path = [rule.viterbi.event, rule.viterbi.pause] if rule.viterbi else []
-    return [rule.on, rule.off, rule.median, *path]
+        return {**thresholds, "median": rule.median, "lasts": rule.min_duration}
+    if rule.clip_events:
+        return {**thresholds, "clips": rule.clip_ahead}
+    chain = {"chain": [rule.viterbi.event, rule.viterbi.pause]} if rule.viterbi else {}
+    return {**thresholds, "median": rule.median, **chain}

@@ -14,27 +14,30 @@ of a two-state chain are not chosen but counted, by `training.tuning.durations`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-import msgspec
 import numpy as np
-import numpy.typing as npt
+from msgspec import structs
 
 from edge.decode.decoder import Decoder
 from edge.inference.card import Decode, Rule
 from training.evaluation.heard import Heard
 from training.evaluation.measures import measure
-from training.tuning import sweep
 from training.tuning.choice import ON, Tuned, plateau
+from training.tuning.curves import counted, f1, judges, off_of, pairs, ratio_of, tallies
 from training.tuning.durations import durations
 from training.tuning.states import tune_states
 
 Criterion = Literal["f1", "false-alarms", "agreement"]  # the last one by training.tuning.refine
 Smoothing = Literal["median", "viterbi"]
-Float64 = npt.NDArray[np.float64]
+_Setting = tuple[Decode, float]  # a rule, and the share of its `off` in its `on`
 RATIOS = (1.0, 0.75, 0.5, 0.25)  # off / on
 MEDIANS = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)  # seconds
+
+
+class _Aim(NamedTuple):
+    per_hour: float
+    clips: float
 
 
 def tune(
@@ -44,6 +47,7 @@ def tune(
     criterion: Criterion = "f1",
     per_hour: float = 1.0,
     smoothing: Smoothing = "median",
+    clips: float = 0.0,
 ) -> Tuned:
     """Choose rules for every class on its own.
 
@@ -59,6 +63,9 @@ def tune(
         keeps to it, as all higher ones do; median and hysteresis stay.
     smoothing
         ``viterbi``: the classes get two-state chains as well, whose durations are counted first.
+    clips
+        Seconds that clip scores pool: classes whose times are known also try events as long as clips (card 43), and
+        have them where F1 is better; 0: events stay what they are made of.
 
     Raises
     ------
@@ -68,23 +75,35 @@ def tune(
     if rules.states:
         check_states(rules, criterion, smoothing)
         return tune_states(heard, labels, rules)
-    known = [h for h in heard if h.item.weak is not None]
-    if not known:
-        raise ValueError("expected recordings whose classes are known, got none")
-    if len({(h.block.hop, h.block.rate, h.block.span) for h in known}) > 1:
-        raise ValueError("expected scores on one grid, got several; tune recordings of one model")
+    known, aim = known_of(heard), _Aim(per_hour, clips)
     choose: Callable[..., tuple[Rule | None, str]] = _best_f1 if criterion == "f1" else _least_on
     chosen, notes = dict(rules.labels), []
     for name, own in Decoder(labels, rules).rules.items():  # ignored labels have none
         label = labels.index(name)
         path = durations(known, labels, label, rules) if smoothing == "viterbi" else None
-        given = msgspec.structs.replace(own, viterbi=path or own.viterbi)
-        rule, note = choose(known, label, given, per_hour)
+        given = structs.replace(own, viterbi=path or own.viterbi)
+        rule, note = choose(known, label, given, aim)
         if note:
             notes.append(f"{name}: {note}")
         if rule:
-            chosen[name] = _over(rules.labels.get(name, Rule()), msgspec.structs.replace(rule, viterbi=path))
-    return Tuned(msgspec.structs.replace(rules, labels=chosen), tuple(notes))
+            chosen[name] = over(rules.labels.get(name, Rule()), structs.replace(rule, viterbi=path))
+    return Tuned(structs.replace(rules, labels=chosen), tuple(notes))
+
+
+def known_of(heard: Sequence[Heard]) -> list[Heard]:
+    """Return the recordings whose classes are known.
+
+    Raises
+    ------
+    ValueError
+        There are none, or their scores lie on different grids.
+    """
+    known = [h for h in heard if h.item.weak is not None]
+    if not known:
+        raise ValueError("expected recordings whose classes are known, got none")
+    if len({(h.block.hop, h.block.rate, h.block.span) for h in known}) > 1:
+        raise ValueError("expected scores on one grid, got several; tune recordings of one model")
+    return known
 
 
 def check_states(rules: Decode, criterion: Criterion, smoothing: Smoothing) -> None:
@@ -102,7 +121,11 @@ def check_states(rules: Decode, criterion: Criterion, smoothing: Smoothing) -> N
 
 
 def cross_tuned(
-    heard: Sequence[Heard], groups: Sequence[int], labels: Sequence[str], rules: Decode, **how: Any
+    heard: Sequence[Heard],
+    groups: Sequence[int],
+    labels: Sequence[str],
+    rules: Decode,
+    choose: Callable[..., Tuned] = tune,
 ) -> list[tuple[Sequence[Heard], Decode]]:
     """Tune on all groups but one, for each: what the rules are worth on recordings that did not choose them.
 
@@ -115,7 +138,7 @@ def cross_tuned(
     for group in sorted(set(groups)):
         others = [h for h, g in zip(heard, groups, strict=True) if g != group]
         own = [h for h, g in zip(heard, groups, strict=True) if g == group]
-        out.append((own, tune(others, labels, rules, **how).rules))
+        out.append((own, choose(others, labels, rules).rules))
     return out
 
 
@@ -129,65 +152,59 @@ def compare(
     }
 
 
-def _best_f1(heard: Sequence[Heard], label: int, rule: Decode, _: float) -> tuple[Rule | None, str]:
-    strong = [h for h in heard if h.item.strong is not None]
-    by_events = any(e.label == label for h in strong for e in h.item.strong or ())
-    used = strong if by_events else heard
+def _best_f1(heard: Sequence[Heard], label: int, rule: Decode, aim: _Aim) -> tuple[Rule | None, str]:
+    used, by_events = judges(heard, label)
     if not any(label in (h.item.weak or ()) for h in used):
         return None, "no recording of it: its rule stays"
-    # Where only clips are labelled nothing tells where events end, and a path does without: `off` keeps its distance.
-    ratios = RATIOS if by_events and not rule.viterbi else (rule.off / rule.on if rule.on else 1.0,)
-    settings = list(product(sorted({*MEDIANS, rule.median}), ratios))
-    curves = np.stack([_f1_curve(used, label, rule, median, ratio, by_events) for median, ratio in settings])
-    best = float(curves.max())
+    by_frames, by_clips = _settings(rule, by_events, aim.clips)
+    found = [_best(used, label, settings, by_events) for settings in (by_frames, by_clips) if settings]
+    best, rules = max(found, key=lambda one: one[0])  # of equal ones the first, which waits for less
     if not best > 0:
         return None, "no setting finds any of it: its rule stays"
-    row, column = plateau(curves >= best - 1e-9)
-    median, ratio = settings[row]
-    return Rule(on=float(ON[column]), off=_off(ON[column], ratio), median=median), ""
+    chosen = Rule(on=rules.on, off=rules.off)
+    if rules.clip_events:
+        return structs.replace(chosen, clip_events=True, clip_ahead=rules.clip_ahead), ""
+    return structs.replace(chosen, median=rules.median, clip_events=False if rule.clip_events else None), ""
 
 
-def _f1_curve(
-    heard: Sequence[Heard], label: int, rule: Decode, median: float, ratio: float, by_events: bool
-) -> Float64:
-    """F1 at every threshold ``[S]``."""
-    counts = _counts(heard, label, msgspec.structs.replace(rule, median=median), ratio, by_events)
-    if by_events:
-        references = sum(e.label == label for h in heard for e in h.item.strong or ())
-        return 2 * counts[..., 1].sum(axis=1) / np.maximum(counts[..., 0].sum(axis=1) + references, 1)
-    there = np.array([label in (h.item.weak or ()) for h in heard])
-    found = counts[..., 0] > 0
-    return 2 * (found & there).sum(axis=1) / np.maximum(found.sum(axis=1) + there.sum(), 1)
+def _settings(rule: Decode, by_events: bool, clips: float) -> tuple[list[_Setting], list[_Setting]]:
+    """Rules to try, each with a share of `off` in `on`: events of frames, and events of clips."""
+    # Where only clips are labelled nothing tells where events end, and a path does without: `off` keeps its distance.
+    ratios = RATIOS if by_events and not rule.viterbi else (ratio_of(rule),)
+    chosen = bool(clips) and by_events
+    by_clips = structs.replace(rule, clip_events=True, clip_ahead=clips if chosen else rule.clip_ahead)
+    by_frames = structs.replace(rule, clip_events=False)
+    frames = [(structs.replace(by_frames, median=m), r) for m in sorted({*MEDIANS, rule.median}) for r in ratios]
+    if chosen:
+        return frames, [(by_clips, 1.0)]
+    return ([], [(by_clips, 1.0)]) if rule.clip_events else (frames, [])
 
 
-def _least_on(heard: Sequence[Heard], label: int, rule: Decode, per_hour: float) -> tuple[Rule | None, str]:
+def _best(heard: Sequence[Heard], label: int, settings: Sequence[_Setting], by_events: bool) -> tuple[float, Decode]:
+    """Best F1 of a list of settings, and the rule that has it."""
+    curves = np.stack([f1(tallies(heard, label, rule, pairs(ON, ratio), by_events)) for rule, ratio in settings])
+    row, column = plateau(curves >= curves.max() - 1e-9)
+    rule, ratio = settings[row]
+    return float(curves.max()), structs.replace(rule, on=float(ON[column]), off=off_of(ON[column], ratio))
+
+
+def _least_on(heard: Sequence[Heard], label: int, rule: Decode, aim: _Aim) -> tuple[Rule | None, str]:
     without = [h for h in heard if label not in (h.item.weak or ())]
     if not without:
         return None, "no recording without it: its rule stays"
-    hours = sum(h.seconds for h in without) / 3600
-    ratio = rule.off / rule.on if rule.on else 1.0
-    rates = _counts(without, label, rule, ratio, by_events=False)[..., 0].sum(axis=1) / hours
-    kept = np.logical_and.accumulate((rates <= per_hour)[::-1])[::-1]
+    hours, ratio = sum(h.seconds for h in without) / 3600, ratio_of(rule)
+    rates = counted(without, label, rule, pairs(ON, ratio), by_events=False)[..., 0].sum(axis=1) / hours
+    kept = np.logical_and.accumulate((rates <= aim.per_hour)[::-1])[::-1]
     if not kept.any():
-        return Rule(
-            on=1.0, off=_off(1.0, ratio)
-        ), f"{rates[-1]:.1f} per hour even at {ON[-1]:g}: set to 1, near silence"
+        silent = Rule(on=1.0, off=off_of(1.0, ratio))
+        return silent, f"{rates[-1]:.1f} per hour even at {ON[-1]:g}: set to 1, near silence"
     on = float(ON[int(np.argmax(kept))])
-    note = "" if per_hour * hours >= 1 else f"{hours:.2f} h are too little to tell {per_hour:g} per hour from none"
-    return Rule(on=on, off=_off(on, ratio)), note
+    told = aim.per_hour * hours >= 1
+    note = "" if told else f"{hours:.2f} h are too little to tell {aim.per_hour:g} per hour from none"
+    return Rule(on=on, off=off_of(on, ratio)), note
 
 
-def _counts(heard: Sequence[Heard], label: int, rule: Decode, ratio: float, by_events: bool) -> sweep.Counts:
-    thresholds = np.stack([ON, [_off(on, ratio) for on in ON]], axis=1)
-    truth = sweep.truth_of([(h.item.strong or ()) if by_events else () for h in heard], label)
-    return sweep.counts([h.block for h in heard], label, rule, thresholds, truth)
-
-
-def _off(on: float, ratio: float) -> float:
-    return round(float(on) * ratio, 3)
-
-
-def _over(given: Rule, found: Rule) -> Rule:
+def over(given: Rule, found: Rule) -> Rule:
     """The rule found, with what it does not say from the rule given."""
-    values = {k: v for k, v in msgspec.structs.asdict(found).items() if v is not None}
-    return msgspec.structs.replace(given, **values)
+    values = {k: v for k, v in structs.asdict(found).items() if v is not None}
+    return structs.replace(given, **values)

@@ -64,6 +64,31 @@ def test_a_fraction_moves_the_floor():
     assert loss((0.25, 0.25), 1, terms=["mean"], fraction=0.25).item() == pytest.approx(floor, abs=1e-6)
 
 
+PADDED = (0.9, 0.6, 0.1, 0.99, 0.001)  # the card's three frames, and two of the silence behind them
+
+
+@pytest.mark.parametrize(("label", "expected"), [(1, 0.30203), (0, 1.05670)])
+def test_the_silence_behind_a_short_recording_counts_in_no_term(label, expected):
+    function = LOSSES.build(LOSSES.parse({"kind": "multiple-instance"}), 1)
+    frames = torch.tensor(PADDED).reshape(1, 5, 1).requires_grad_()
+    batch = Batch(frames, None, torch.tensor([[float(label)]]), heard=torch.tensor([3]))
+    value = function(Scores(frames), batch)
+    value.backward()
+    assert value.item() == pytest.approx(expected, abs=2e-5)
+    assert (frames.grad[0, :, 0] != 0).tolist() == [True, True, True, False, False]
+    assert function(Scores(frames), batch._replace(heard=None)).item() != pytest.approx(expected, abs=0.01)
+
+
+def test_scores_that_come_every_second_frame_count_if_both_are_heard():
+    """Seven of ten frames: three scores; one frame at most makes one score."""
+    function = LOSSES.build(LOSSES.parse({"kind": "multiple-instance"}), 1)
+    scores = Scores(torch.tensor(PADDED).reshape(1, 5, 1))
+    batch = Batch(torch.zeros(1, 10, 4), None, torch.ones(1, 1), heard=torch.tensor([7]))
+    assert function(scores, batch).item() == pytest.approx(0.30203, abs=2e-5)
+    alone = function(Scores(scores.frame[:, :1]), batch._replace(features=torch.zeros(1, 2, 4), heard=None))
+    assert function(scores, batch._replace(heard=torch.tensor([1]))).item() == pytest.approx(alone.item())
+
+
 def test_unlabelled_clips_and_classes_cost_nothing():
     frames = torch.rand(2, 5, 2, generator=torch.Generator().manual_seed(0))
     function = LOSSES.build(LOSSES.parse({"kind": "multiple-instance"}), 2)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from edge.frontend.spec import parse
@@ -20,9 +21,10 @@ from training.layers.heads import Head
 from training.layers.network import Network
 from training.layers.streaming import Sequential
 from training.losses.frame_clip import FrameClipSettings, frame_clip
-from training.procedures.iterate import IterateSettings, iterate
+from training.procedures.iterate import IterateSettings, Smoothing, iterate
 from training.procedures.registry import Job
-from training.procedures.stages import labelled, tagged, taught
+from training.procedures.stages import labelled, shown, tagged, taught
+from training.procedures.targets import masked, smoothed
 from training.procedures.two_pass import TwoPassSettings, two_pass
 from training.sampling import Material
 from training.sampling.clips import Clips, ClipsSettings
@@ -40,7 +42,9 @@ SPEC = parse(
 HOW = {"steps": 12, "batch": 4, "warmup": 1, "rate": 0.02, "average": 0.5}
 TWO_PASS = TwoPassSettings(first_steps=8, first_batch=3, **HOW)
 RETRAINED = TwoPassSettings(first_steps=8, first_batch=3, frames="none", **HOW)
-ITERATE = IterateSettings(teacher_steps=8, rounds=3, median=0.15, sigma=0.05, **HOW)
+SMOOTHING = Smoothing(median=0.15, sigma=0.05)
+ITERATE = IterateSettings(teacher_steps=8, rounds=3, smoothings=[SMOOTHING], **HOW)
+SEVERAL = IterateSettings(teacher_steps=8, rounds=2, smoothings=[Smoothing(median=0.0, sigma=0.0), SMOOTHING], **HOW)
 
 
 @pytest.fixture(autouse=True)
@@ -75,11 +79,13 @@ def job(dataset, folder, until=None):
     torch.manual_seed(0)
     loss = frame_clip(FrameClipSettings(frame_weight=1.0, clip_weight=1.0), 2)
     more = {"until": until, "build": network, "material": material, "redraw": redraw, "seed": 3}
-    return Job(network(), redraw(material), loss, folder / "checkpoint.safetensors", **more)
+    inner = dataset.where(lambda item: item.weak is not None)
+    return Job(network(), redraw(material), loss, folder / "checkpoint.safetensors", inner=inner, **more)
 
 
 @pytest.mark.parametrize(
-    ("procedure", "stages"), [(two_pass(TWO_PASS), 1), (two_pass(RETRAINED), 1), (iterate(ITERATE), 4)]
+    ("procedure", "stages"),
+    [(two_pass(TWO_PASS), 1), (two_pass(RETRAINED), 1), (iterate(ITERATE), 4), (iterate(SEVERAL), 4)],
 )
 def test_a_training_killed_in_any_stage_gives_the_same_weights(procedure, stages, dataset, tmp_path):
     whole = procedure(job(dataset, tmp_path / "whole"))
@@ -167,6 +173,23 @@ def test_unlabelled_recordings_alone_cannot_be_tagged(dataset, tmp_path):
     unknown = replace(dataset, items=dataset.items[4:])
     with pytest.raises(ValueError, match="tones: expected labelled recordings for the first pass, got none"):
         two_pass(TWO_PASS)(job(unknown, tmp_path / "run"))
+
+
+def test_a_round_has_a_network_for_each_smoothing_and_the_last_learns_each_classs_best(dataset, tmp_path):
+    """What teaches a class in the end is what one student says of it, by the smoothing that this one learnt from."""
+    own = job(dataset, tmp_path / "run")
+    seen = drawn_from(iterate(SEVERAL), own)
+    assert len(seen) == 5  # tagger, teacher, a round of two, the network
+    rough, smooth, last = (np.concatenate([m.frames[item.name] for item in dataset.items[:4]]) for m in seen[2:])
+    assert np.abs(np.diff(smooth, axis=0)).sum() < 0.9 * np.abs(np.diff(rough, axis=0)).sum()
+    said = []
+    for k, widths in ((1, (1, 0.0)), (2, (3, 1.0))):
+        student = network().eval()
+        student.load_state_dict(load_file(tmp_path / f"run/checkpoint.round1-{k}.safetensors"))
+        frames = shown(own, student, dataset.where(lambda item: item.weak is not None))
+        said.append(np.concatenate([masked(smoothed(one.frame, *widths), one.item.weak) for one in frames]))
+    assert np.abs(said[0] - said[1]).max(0).min() > 0.01
+    assert all(any(np.array_equal(last[:, c], one[:, c]) for one in said) for c in (0, 1))
 
 
 def test_soft_frames_keep_to_the_labels(dataset, tmp_path):

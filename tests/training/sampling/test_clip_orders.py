@@ -67,10 +67,18 @@ def test_a_mixed_batch_has_no_order(path):
     assert clips([Item("x", path, weak=(0,), order=(0, 1))], [{"kind": "mixup"}]).batch(2, 1, 0).order is None
 
 
+def test_frames_that_the_recording_fills_are_counted(path):
+    """Two seconds of 8 kHz: (16 000 - 200) / 80 + 1 = 198 frames of 25 ms that begin every 10 ms."""
+    item = Item("x", path, weak=(0,))
+    for more, expected in (({"seconds": 4.0}, 198), ({"seconds": 4.0, "repeat": True}, 398), ({"seconds": 0.5}, 48)):
+        assert clips([item], **more).batch(2, 1, 0).heard.tolist() == [expected] * 2
+    assert clips([item], [{"kind": "mixup"}], seconds=4.0).batch(2, 1, 0).heard is None
+
+
 def test_half_of_a_batch_has_a_class_however_rare_the_others_are(path):
     items = [Item(f"p{k}", path, weak=(0,)) for k in range(58)] + [Item("n", path, weak=())]
-    for step in range(5):
-        assert float(clips(items, balance="halves").batch(8, 3, step).clip.sum()) == 4.0
+    for size in (2, 8, 10):
+        assert [float(clips(items, balance="halves").batch(size, 3, k).clip.sum()) for k in range(3)] == [size / 2] * 3
     with pytest.raises(ValueError, match="`halves` expects recordings with and without any class, got 58 and 0"):
         clips(items[:-1], balance="halves")
 
