@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge.config.streams import DEFAULT_MODEL
+
 if TYPE_CHECKING:
     from edge.adapt import Recording
     from edge.inference.model import Model
 
 
 @click.command()
-@click.argument("model", default="esc10-s")
+@click.argument("model", default=DEFAULT_MODEL)
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -32,7 +34,7 @@ def adapt(model: str, data: Path, last_layer: bool, name: str | None, replace: b
 
     \b
     Examples:
-      wheatear adapt esc10-s --data recordings/
+      wheatear adapt wheatear-s --data recordings/
       wheatear adapt hive-compact --data hive3/ --name hive3 && wheatear run --model hive3
       wheatear adapt bird-s --data recordings/ --last-layer --name garden
     """

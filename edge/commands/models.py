@@ -17,7 +17,7 @@ EXAMPLES = """
 \b
 Examples:
   wheatear models list
-  wheatear models show esc10-s
+  wheatear models show wheatear-s
   wheatear models check ./birdnet-stm32
   wheatear models add ./birdnet-stm32
 """
@@ -46,7 +46,7 @@ def list_(as_json: bool) -> None:
         click.echo("no models; add one with `wheatear models add FOLDER`", err=True)
 
 
-@models.command(epilog="\b\nExamples:\n  wheatear models show esc10-s\n  wheatear models show ./my-model --json")
+@models.command(epilog="\b\nExamples:\n  wheatear models show wheatear-s\n  wheatear models show ./my-model --json")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="The whole card as JSON.")
 def show(name: str, as_json: bool) -> None:

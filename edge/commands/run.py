@@ -13,11 +13,12 @@ from edge.commands.format import human, line
 from edge.config import Config, load, override
 from edge.config.outputs import DEFAULT_EMBEDDINGS
 from edge.config.settle import settle
+from edge.config.streams import DEFAULT_MODEL
 
 
 @click.command()
 @click.option("--source", "-s", help="Device name, index or mic:usb:0d8c:0014, sound file, URL, or - for stdin.")
-@click.option("--model", "-m", help="A model's name or folder (default: esc10-s).")
+@click.option("--model", "-m", help=f"A model's name or folder (default: {DEFAULT_MODEL}).")
 @click.option("--config", "-c", "path", type=click.Path(path_type=Path), help="A TOML file; options go over it.")
 @click.option(
     "--publish",

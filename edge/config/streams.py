@@ -11,6 +11,7 @@ from msgspec import Meta
 from edge.ids import slug
 from edge.inference.card import Decode, Probability, Rule, Seconds
 
+DEFAULT_MODEL = "wheatear-s"  # what listens where nobody says otherwise
 Slug = Annotated[
     str, Meta(pattern=r"^[a-z0-9_-]{0,64}$", description="a name of a-z, 0-9, - and _, at most 64 of them")
 ]
@@ -229,7 +230,7 @@ class Stream(Struct, frozen=True):
 
     name: Slug = ""
     source: str = "mic:"
-    model: ModelName | Annotated[tuple[ModelName, ...], Meta(min_length=1, max_length=16)] = "esc10-s"
+    model: ModelName | Annotated[tuple[ModelName, ...], Meta(min_length=1, max_length=16)] = DEFAULT_MODEL
     engine: Engine = ""
     precision: Precision = ""
     fuse: Fuse | None = None

@@ -8,7 +8,7 @@ FOLDER = Path(firmware_config.__file__).parent
 
 def test_the_example_configuration_loads():
     config = load(FOLDER / "sensor.toml")
-    assert (config.device_name, config.stream_names, config.streams[0].models) == ("garden", ["hedge"], ("esc10-s",))
+    assert (config.device_name, config.stream_names, config.streams[0].models) == ("garden", ["hedge"], ("wheatear-s",))
     assert config.publish.events.startswith("tcp://127.0.0.1:")
     assert not config.publish.allow_remote
 
