@@ -133,8 +133,9 @@ def _train(
     if options.until and len(fitted.curve) < steps:
         return metrics
     model.load_state_dict(fitted.weights)
-    if len(split.test):
-        metrics |= held_out(model.eval(), recipe, split.test, shelf)
+    known = split.test.where(lambda item: item.weak is not None)
+    if len(known):
+        metrics |= held_out(model.eval(), recipe, known, shelf)
     if machine.leads:
         run.finish(out, fitted.weights, metrics)
     return metrics

@@ -15,21 +15,27 @@ from msgspec import Meta
 
 from training.augment.registry import WAVEFORM, AugmentSettings, Float32, Range, Rng, Waveform, augmentation
 
+LOWEST = 50.0  # Hz, from which on a spectrum is tilted
+
 
 @dataclass(frozen=True)
 class Microphone:
-    """A microphone's response: corner frequencies in Hz, and a resonance of `gain` dB at `resonance` Hz."""
+    """A microphone's response: corner frequencies in Hz, a resonance of `gain` dB at `resonance` Hz, and a tilt in dB
+    an octave, 0 dB at 1 kHz.
+    """
 
     low: float
     high: float
     resonance: float
     gain: float
+    tilt: float = 0.0
 
     def db(self, frequency: np.ndarray) -> np.ndarray:
         """Magnitude response in dB: second-order slopes, 3 dB down at both corners; the resonance an octave wide."""
         f = np.maximum(frequency, 1e-3)
         slopes = -10 * np.log10(1 + (self.low / f) ** 4) - 10 * np.log10(1 + (f / self.high) ** 4)
-        return slopes + self.gain * np.exp(-0.5 * (np.log2(f / self.resonance) / 0.5) ** 2)
+        tilt = self.tilt * np.log2(np.maximum(f, LOWEST) / 1000)
+        return slopes + self.gain * np.exp(-0.5 * (np.log2(f / self.resonance) / 0.5) ** 2) + tilt
 
 
 def record(samples: Float32, rate: int, microphone: Microphone) -> Float32:

@@ -30,6 +30,7 @@ RANGE = click.FLOAT, click.FLOAT
     "--foreground", multiple=True, metavar="FORMAT:FOLDER", help="Set of sounds with classes; may be several."
 )
 @click.option("--background", multiple=True, metavar="FORMAT:FOLDER", help="Set of recordings to lie under them.")
+@click.option("--devices", metavar="FILE", help="Instead of scenes: each clip of a set, as the devices of a JSON file.")
 @click.option("--labels", metavar="A,B,…", help="Only these classes of the foreground.")
 @click.option("--count", type=click.IntRange(1), help="Scenes; with --by-fold, in each fold. Default 100.")
 @click.option("--seed", type=click.IntRange(0), help="Same seed, same bytes. Default 0.")
@@ -44,28 +45,59 @@ RANGE = click.FLOAT, click.FLOAT
 @click.option("--level", type=RANGE, metavar="LOW HIGH", help="dBFS of the background. Default -50 -30.")
 @click.option("--container", type=click.Choice(["flac", "wav"]), help="Of the files. Default flac.")
 @click.option("--skip-bad", is_flag=True, help="Leave recordings out that cannot be read.")
-def compose(data: Path, out: Path, benchmark: str | None, skip_bad: bool, **options: Any) -> None:
+def compose(data: Path, out: Path, benchmark: str | None, devices: str | None, skip_bad: bool, **options: Any) -> None:
     """Write scenes with exact labels: sounds of known classes over backgrounds.
 
     FORMAT is a known set (esc10, piha …) or an on-disk format (folders, table …); FOLDER lies below --data.
     OUT gets audio/, strong.tsv, order.tsv, weak.tsv and scenes.json; the format `composed` reads it back.
 
+    With --devices FILE (`microphones`, or one of your own) it writes the clips of one set as several microphones hear
+    them: audio/, labels.csv and devices.json; the format `devices` reads it back.
+
     \b
     Examples:
       wheatear compose --benchmark domestic-esc10 --out scenes
       wheatear compose --foreground folders:calls --background soundscapes:forest --out scenes --count 500 --snr 0 15
+      wheatear compose --devices microphones --foreground esc10:esc10 --out esc10-devices
     """
     from training import compose as composing
 
+    if devices:
+        _rerecord(devices, data, out, skip_bad, {"benchmark": benchmark, **options})
+        return
     plan = _plan(benchmark, options)
     try:
         for done, total in composing.compose(plan, data, out, skip_bad=skip_bad):
-            _show(done, total)
+            _show(done, total, "scenes")
         held = composing.summary(out)
     except ValueError as error:
         raise ConfigError(f"compose: {error}") from None
     sounds = ", ".join(f"{label} {count}" for label, count in held["sounds"].items())
     click.echo(f"{out}: {held['scenes']} scenes, {held['seconds']:g} s, {held['empty']} empty; {sounds}")
+
+
+def _rerecord(devices: str, data: Path, out: Path, skip_bad: bool, options: dict[str, Any]) -> None:
+    """Write the clips of one set as each device hears them."""
+    from training import rerecord as rerecording
+    from training.data import device
+
+    foreground, labels, rate = (options.pop(name) for name in ("foreground", "labels", "rate"))
+    other = next((name for name, value in options.items() if value), None)
+    if other:
+        raise ConfigError(f"expected --devices without --{other.replace('_', '-')}, which is for scenes, got both")
+    if len(foreground) != 1:
+        raise ConfigError(f"expected --devices with one --foreground FORMAT:FOLDER, got {len(foreground)}")
+    chosen = device.load(devices)
+    try:
+        clips = rerecording.rerecord(
+            _set(foreground[0], labels), chosen, data, out, rate or rerecording.RATE, skip_bad=skip_bad
+        )
+        total = 0
+        for done, total in clips:
+            _show(done, total, "clips")
+    except ValueError as error:
+        raise ConfigError(f"compose: {error}") from None
+    click.echo(f"{out}: {total} clips, {total // len(chosen)} by each of {', '.join(one.name for one in chosen)}")
 
 
 def _plan(benchmark: str | None, options: dict[str, Any]) -> Plan:
@@ -101,8 +133,8 @@ def _set(text: str, labels: str | None = None) -> dict[str, Any]:
     return {**sets.table(kind), "folder": folder, **chosen}
 
 
-def _show(done: int, total: int) -> None:
+def _show(done: int, total: int, what: str) -> None:
     """Draw a bar on a terminal; elsewhere say nothing."""
     if sys.stderr.isatty():
         end = "\n" if done == total else ""
-        click.echo(f"\r{'█' * (30 * done // total):░<30} {done}/{total} scenes{end}", err=True, nl=False)
+        click.echo(f"\r{'█' * (30 * done // total):░<30} {done}/{total} {what}{end}", err=True, nl=False)

@@ -59,6 +59,8 @@ class Item:
         The stretch of the file in seconds; stop None is the file's end.
     checked
         Whether a person verified the labels.
+    device
+        What it was recorded with; "" where the set does not say.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Item:
     start: float = 0.0
     stop: float | None = None
     checked: bool = True
+    device: str = ""
 
     def samples(self, rate: int) -> Float32:
         """Mono mix, float32 ``[N]`` at `rate` Hz, from the cache of decoded files.

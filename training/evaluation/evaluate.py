@@ -12,9 +12,10 @@ from edge.errors import ConfigError
 from edge.inference.card import Decode
 from training.data.dataset import Dataset
 from training.evaluation import probes, targets
+from training.evaluation.devices import across_each, measure_each
 from training.evaluation.fuse import By, figures, in_turn, likeliest, together
 from training.evaluation.heard import Heard, hear, nothing_sounds
-from training.evaluation.measures import Figures, across, measure
+from training.evaluation.measures import Figures
 from training.evaluation.targets import Over, Target
 from training.evaluation.vote import voted
 
@@ -94,9 +95,9 @@ def evaluate(
     -------
     dict
         ``data``, ``labels``; ``targets``: what each is, its ``figures`` (None where it has seen all recordings), and
-        ``quiet``; ``folds`` (see `training.evaluation.measures.across`) where runs held out different folds;
-        ``card``: what the model's card may carry; ``fused``: clip figures of each and of all on the same recordings;
-        by a mean those of events too.
+        ``quiet``; ``folds`` (see `training.evaluation.measures.across`) where runs held out different folds; ``card``:
+        what the model's card may carry; ``fused``: clip figures of each and of all on the same recordings, by a mean
+        those of events too. Figures and folds hold ``by_device`` where recordings tell what they were recorded with.
 
     Raises
     ------
@@ -176,7 +177,7 @@ def _measured(target: Target, source: Source, quiet: Source | None, tell: Tell, 
     chosen, background = held_out(target, source), background_of(target, quiet)
     heard = hear(target, chosen, told, keep=keep, over=over) if len(chosen) else []
     exclusive = source.dataset.exclusive
-    found = measure(heard, target.labels, target.rules, exclusive=exclusive) if heard else None
+    found = measure_each(heard, target.labels, target.rules, exclusive=exclusive) if heard else None
     silent = hear(target, background, told, keep=False) if background is not None else []
     return Measured(target, heard, found, probes.quiet(target, silent))
 
@@ -186,8 +187,8 @@ def _folds(runs: Sequence[tuple[Target, Measured]], labels: Sequence[str], sourc
     if len(set(folds)) != len(folds):
         raise ValueError(f"expected runs that each held out another fold, got {folds}")
     heard = [h for _, m in runs for h in m.heard]
-    pooled = measure(heard, labels, runs[0][0].rules, exclusive=source.dataset.exclusive)
-    return across([m.figures for _, m in runs if m.figures], pooled)
+    pooled = measure_each(heard, labels, runs[0][0].rules, exclusive=source.dataset.exclusive)
+    return across_each([m.figures for _, m in runs if m.figures], pooled)
 
 
 def _fused(

@@ -151,7 +151,7 @@ def _evaluation(section: Section) -> list[str]:
     if best and (folds or "event_f1" in best):
         blocks.append(_all_figures(best, folds))
     if best:
-        blocks += [_classes(best, section["labels"]), _false_alarms(best)]
+        blocks += [_classes(best, section["labels"]), _false_alarms(best), _devices(section["targets"], folds)]
     if section.get("fused"):
         blocks.append(_fused(section["fused"]))
     return [*blocks, _quiet(section["targets"])]
@@ -212,6 +212,24 @@ def _classes(figures: Mapping[str, Any], labels: Sequence[str]) -> str:
         cells = [_number(n, by_class[label].get(n)) for n in names]
         rows.append([label, *cells, *([", ".join(taken) or "none"] if counts else [])])
     return _grid(["class", *(heads[n] for n in names), *(["taken for"] if counts else [])], rows)
+
+
+def _devices(targets: Sequence[Mapping[str, Any]], folds: Mapping[str, Any] | None) -> str:
+    """Each device a row: of each target, or the mean and the deviation of the folds."""
+    few = ("clip_accuracy", "auc", "map", "found", "false_events", "event_f1", "event_f1_500ms", "segment_f1")
+    heads, rows = ["device", "recordings"], []
+    if folds:
+        found = folds.get("by_device", {})
+        names = [n for n in few if any(n in one["mean"] for one in found.values())]
+        for device, one in found.items():
+            pairs = [(_number(n, one["mean"].get(n)), _number(n, one["deviation"].get(n))) for n in names]
+            rows.append([device, one["pooled"]["recordings"], *(f"{mean} ± {spread}" for mean, spread in pairs)])
+    else:
+        each = [(t["name"], *one) for t in targets for one in (t["figures"] or {}).get("by_device", {}).items()]
+        names = [n for n in few if any(n in figures for *_, figures in each)]
+        heads = ["", *heads]
+        rows = [[t, device, f["recordings"], *(_number(n, f.get(n)) for n in names)] for t, device, f in each]
+    return "By device:\n\n" + _grid([*heads, *(HEADLINES[n] for n in names)], rows) if rows else ""
 
 
 def _false_alarms(figures: Mapping[str, Any]) -> str:

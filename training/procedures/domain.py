@@ -6,7 +6,8 @@ unlabelled  ──▶ extractor ──▶ embeddings ─────────
 
 The extractor learns to make of the new sound what it made of the old one, as far as a discriminator can tell. That
 alone would let it forget what sounds are; the labelled recordings go on to be asked through it, and `anchor` weighs
-that. The network that comes out is as large as before.
+that. The network that comes out is as large as before; where it understands the old sound less well than it may
+(`training.procedures.guard`), it is the one of before.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from training.batch import Batch
 from training.layers.heads import Scores, rows
 from training.layers.network import Network
 from training.losses.domains import coral, discriminate, fool, reverse, told_apart
-from training.procedures import checkpoint
+from training.procedures import checkpoint, guard
 from training.procedures.averaging import Averaged
 from training.procedures.fit import SAVE_EVERY, WATCH_EVERY, ahead
 from training.procedures.registry import PROCEDURES, Fitted, Job, Procedure
@@ -59,6 +60,10 @@ class DomainSettings(Settings):
         With ``gan`` the discriminator learns at every so many steps.
     hidden
         Width of the discriminator, two layers on the mean embedding of a clip.
+    fall
+        The most by which accuracy (or mAP) on the labelled recordings that `inner` holds back may fall, 0.01 being a
+        point; beyond that the network of `start` is the result, and the run's metrics say ``adapted = 0``. With 1
+        nothing is refused.
     """
 
     start: str
@@ -70,6 +75,7 @@ class DomainSettings(Settings):
     anchor: Weight = 10.0
     every: Positive = 10
     hidden: Positive = 64
+    fall: Annotated[float, Meta(ge=0, le=1)] = 0.01
 
 
 @PROCEDURES.register("domain", DomainSettings)
@@ -81,7 +87,8 @@ def domain(settings: DomainSettings) -> Procedure:
     ConfigError
         `start` is no run of this network, or the network has no body and head, or several processes share the work.
     ValueError
-        Batches hold no unlabelled recordings, or nothing else.
+        Batches hold no unlabelled recordings, or nothing else; or no labelled ones are held back, by which `fall` is
+        seen.
     """
     return lambda job: _Domain(settings, job).run()
 
@@ -98,6 +105,7 @@ class _Told:
 class _Domain:
     def __init__(self, settings: DomainSettings, job: Job) -> None:
         self.settings, self.job = settings, job
+        guard.check(job, settings.fall, Path(settings.start))
         self.model = _begun(settings, job)
         self.model.to(job.compute.device)
         self.before = copy.deepcopy(self.model).eval().requires_grad_(requires_grad=False)
@@ -124,7 +132,10 @@ class _Domain:
             if (step + 1) % SAVE_EVERY == 0 or step + 1 == last:
                 checkpoint.save(job.checkpoint, self.both, self.optimizer, self.last, self.curve)
         figures = {} if s.scheme == "coral" or not self.judged else {"told_apart": float(np.mean(self.judged[-LAST:]))}
-        return Fitted(self.model.state_dict(), self.curve, figures)
+        if last < s.steps:
+            return Fitted(self.model.state_dict(), self.curve, figures)
+        kept = guard.guarded(job, self.before, self.model.eval(), s.fall)
+        return Fitted(kept.model.state_dict(), self.curve, figures | kept.figures)
 
     def _learn(self, step: int, batch: Batch) -> None:
         known = _known(batch)

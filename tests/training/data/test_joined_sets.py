@@ -47,6 +47,12 @@ def test_labels_of_one_set_are_the_class_and_those_of_another_are_not(root):
     }
 
 
+def test_a_member_may_be_what_one_device_recorded(root):
+    found = load(root, REEDS | {"device": "phone"}, CITY)
+    assert {item.device for item in found.items if item.name.startswith("reeds/")} == {"phone"}
+    assert {item.device for item in found.items if item.name.startswith("city/")} == {""}
+
+
 def test_a_fold_is_left_out_whole(root):
     split = splits.by_fold(load(root, REEDS, CITY, NIGHT), [1])
     assert {item.name.split("/")[0] for item in split.test.items} == {"reeds", "city"}

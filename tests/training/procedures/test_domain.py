@@ -71,10 +71,10 @@ def trained(tmp_path_factory):
     return folder, fitted.weights
 
 
-def adapted(trained, tmp_path, **settings):
+def adapted(trained, tmp_path, validate=None, **settings):
     model = network()
-    wanted = {"steps": 150, "rate": 2e-3, "every": 1} | settings
-    job = Job(model, draw, LOSS, tmp_path / "checkpoint.safetensors")
+    wanted = {"steps": 150, "rate": 2e-3, "every": 1, "fall": 1.0} | settings
+    job = Job(model, draw, LOSS, tmp_path / "checkpoint.safetensors", validate=validate)
     fitted = domain(DomainSettings(start=str(trained[0]), **wanted))(job)
     model.load_state_dict(fitted.weights)
     return model, fitted
@@ -97,6 +97,27 @@ def test_it_is_the_domains_likeness_that_helps_and_not_the_further_training(trai
 def test_without_labelled_recordings_a_network_forgets(trained, tmp_path):
     model, _ = adapted(trained, tmp_path, scheme="reversal", anchor=0.0)
     assert accuracy(model, 0.0) < 0.9
+
+
+def of_the_old_microphone(model):
+    return {"clip_accuracy": accuracy(model, 0.0)}
+
+
+def test_a_network_that_forgot_is_refused_and_the_one_of_before_kept(trained, tmp_path, caplog):
+    model, fitted = adapted(trained, tmp_path, of_the_old_microphone, scheme="reversal", anchor=0.0, fall=0.01)
+    assert all(torch.equal(v, trained[1][k]) for k, v in model.state_dict().items())
+    assert fitted.figures["adapted"] == 0.0
+    assert fitted.figures["source_after"] < 0.9 < fitted.figures["source_before"] == accuracy(model, 0.0)
+    assert "kept as it was" in caplog.text
+    assert "by more than the 1 points of procedure.fall" in caplog.text
+
+
+def test_the_guard_lets_an_adaptation_through_that_forgot_nothing(trained, tmp_path, caplog):
+    model, fitted = adapted(trained, tmp_path, of_the_old_microphone, fall=0.01)
+    assert fitted.figures["adapted"] == 1.0
+    assert fitted.figures["source_after"] == accuracy(model, 0.0) >= fitted.figures["source_before"] - 0.01
+    assert accuracy(model, 1.0) > 0.9
+    assert not caplog.text
 
 
 def test_the_head_stays_and_the_discriminator_learns_at_its_steps_alone(trained, tmp_path, monkeypatch):
@@ -126,7 +147,7 @@ def test_a_killed_adaptation_goes_on_to_the_same_weights(trained, tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     whole, _ = adapted(trained, tmp_path / "a", steps=12)
-    settings = DomainSettings(start=str(trained[0]), steps=12, rate=2e-3, every=1)
+    settings = DomainSettings(start=str(trained[0]), steps=12, rate=2e-3, every=1, fall=1.0)
     for until in (5, None):
         fitted = domain(settings)(Job(network(), draw, LOSS, tmp_path / "b/checkpoint.safetensors", until=until))
     assert all(torch.equal(fitted.weights[k], v) for k, v in whole.state_dict().items())
@@ -137,7 +158,7 @@ def test_a_recipe_leads_a_run_over_to_unlabelled_recordings(tmp_path, monkeypatc
     monkeypatch.setattr(decode.platformdirs, "user_cache_path", lambda *_: tmp_path / "cache")
     rng = np.random.default_rng(0)
     for k, name in enumerate(("low", "high", "new")):
-        for n in range(2):
+        for n in range(4):
             path = tmp_path / ("garden" if name == "new" else f"porch/{name}") / f"{n}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
             tone = np.sin(2 * np.pi * 500 * (k + 1) * np.arange(8000) / 8000)
@@ -146,6 +167,7 @@ def test_a_recipe_leads_a_run_over_to_unlabelled_recordings(tmp_path, monkeypatc
     new = {"folder": "garden", "fold": 2, "labels": "unknown", "format": {"kind": "soundscapes"}}
     table = {
         "name": "porch",
+        "inner": 0.5,
         "frontend": {
             "rate": 8000,
             "frames": {"window": 256, "hop": 160},
@@ -159,10 +181,11 @@ def test_a_recipe_leads_a_run_over_to_unlabelled_recordings(tmp_path, monkeypatc
         "procedure": {"kind": "fit", "steps": 2, "batch": 8, "warmup": 0},
     }
     train(parse(table), tmp_path, tmp_path / "start")
-    table["procedure"] = {"kind": "domain", "start": str(tmp_path / "start"), "steps": 3, "batch": 8}
+    table["procedure"] = {"kind": "domain", "start": str(tmp_path / "start"), "steps": 3, "batch": 8, "fall": 0.5}
     metrics = train(parse(table), tmp_path, tmp_path / "adapted")
     assert metrics["steps"] == 3
     assert 0 <= metrics["told_apart"] <= 1
+    assert metrics["adapted"] == float(metrics["source_after"] >= metrics["source_before"] - 0.5)
     assert run.read(tmp_path / "adapted").labels == ("high", "low")
 
 
@@ -171,7 +194,7 @@ def test_batches_without_the_new_domain_are_refused(trained, tmp_path):
         features, targets = sounds(size, step, 0.0)
         return Batch(features, None, targets)
 
-    settings = DomainSettings(start=str(trained[0]), steps=2)
+    settings = DomainSettings(start=str(trained[0]), steps=2, fall=1.0)
     with pytest.raises(ValueError, match=r"got 16 and 0; set sampling\.unlabelled"):
         domain(settings)(Job(network(), old, LOSS, tmp_path / "checkpoint.safetensors"))
 
@@ -179,4 +202,4 @@ def test_batches_without_the_new_domain_are_refused(trained, tmp_path):
 def test_a_run_of_another_network_is_refused(tmp_path):
     save_file({"head.classify.bias": torch.zeros(CLASSES)}, tmp_path / "weights.safetensors")
     with pytest.raises(ConfigError, match=r"expected all \d+ weights of this network in .*, got 1"):
-        domain(DomainSettings(start=str(tmp_path)))(Job(network(), draw, LOSS, tmp_path / "c.safetensors"))
+        domain(DomainSettings(start=str(tmp_path), fall=1.0))(Job(network(), draw, LOSS, tmp_path / "c.safetensors"))

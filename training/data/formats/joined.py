@@ -50,6 +50,8 @@ class Member(Settings, frozen=True):
         Labels whose recordings are left out.
     only
         Regular expression that the names of recordings fit; others are left out.
+    device
+        What all of them were recorded with; "": what their set tells.
     """
 
     folder: str
@@ -58,6 +60,7 @@ class Member(Settings, frozen=True):
     labels: Literal["own", "none", "unknown"] = "own"
     drop: tuple[str, ...] = ()
     only: str = ""
+    device: str = ""
 
 
 class JoinedSettings(Settings, frozen=True):
@@ -129,6 +132,7 @@ def _known(label: str, member: Member, dataset: Dataset) -> Dataset:
             fold=member.fold,
             split="",
             group=item.group and f"{member.folder}/{item.group}",
+            device=member.device or item.device,
         )
         for item in kept
     )

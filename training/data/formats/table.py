@@ -11,6 +11,7 @@ strong.tsv                                        recordings that stand there; w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,7 +32,7 @@ class TableSettings(Settings, frozen=True):
         The file below the set's folder, and what parts its columns; "" for a tab if the header has one, else a comma.
     audio
         Folder below the set's, to which the files' names are relative.
-    file, label, onset, offset, start, stop, fold, split, group
+    file, label, onset, offset, start, stop, fold, split, group, device
         Columns. With `onset` and `offset` a row is a sound, and a row without a label says that there is none; with
         `start` and `stop` (seconds) a recording is that stretch of the file.
     separators
@@ -56,6 +57,8 @@ class TableSettings(Settings, frozen=True):
         recordings with times.
     exclusive
         Whether a recording has exactly one class.
+    unlabelled
+        Devices whose labels a training must not know (procedure ``domain``); an evaluation leaves this out.
     licence, attribution
         Of the recordings.
     """
@@ -72,6 +75,7 @@ class TableSettings(Settings, frozen=True):
     fold: str = ""
     split: str = ""
     group: str = ""
+    device: str = ""
     separators: str = ""
     labels: tuple[str, ...] = ()
     none: tuple[str, ...] = ()
@@ -82,12 +86,23 @@ class TableSettings(Settings, frozen=True):
     seconds: str = ""
     window: float = 0.0
     exclusive: bool = False
+    unlabelled: tuple[str, ...] = ()
     licence: str = ""
     attribution: str = ""
 
     def columns(self) -> list[str]:
         """Return the names of the columns that the table must have."""
-        named = [self.label, self.onset, self.offset, self.start, self.stop, self.fold, self.split, self.group]
+        named = [
+            self.label,
+            self.onset,
+            self.offset,
+            self.start,
+            self.stop,
+            self.fold,
+            self.split,
+            self.group,
+            self.device,
+        ]
         named += [self.seconds] if self.window else []
         return [self.file, *filter(None, named)]
 
@@ -116,6 +131,8 @@ def load(settings: TableSettings, folder: Path) -> Dataset:
     )
     if s.window:
         dataset = windows(dataset, s.window, {row[s.file]: row.number(s.seconds) for row, _ in kept})
+    if s.unlabelled:
+        dataset = _untold(dataset, s.unlabelled, path)
     return tables.finished(dataset, path)
 
 
@@ -145,9 +162,24 @@ def _item(s: TableSettings, folder: Path, row: tables.Row, names: Sequence[str],
         fold=row.integer(s.fold) if s.fold else None,
         split=row[s.split] if s.split else "",
         group=row[s.group] if s.group else "",
+        device=row[s.device] if s.device else "",
         start=start,
         stop=stop,
     )
+
+
+def _untold(dataset: Dataset, devices: Sequence[str], path: Path) -> Dataset:
+    """Forget what is known of the recordings of some devices."""
+    there = sorted({item.device for item in dataset.items} - {""})
+    missing = [name for name in devices if name not in there]
+    if missing:
+        raise ValueError(
+            f"{path}: expected `unlabelled` of the devices {', '.join(there) or '(`device` names no column)'}, got "
+            f"{missing[0]!r}"
+        )
+    forgotten = annotations.unlabelled(dataset).items
+    items = (new if old.device in devices else old for old, new in zip(dataset.items, forgotten, strict=True))
+    return replace(dataset, items=tuple(items))
 
 
 def _by_sound(
