@@ -27,16 +27,17 @@ TEXT = """
 Bees alone or with a sound from outside, told block by block in hives that `training.hive.generate` made: no labelled
 recording of a hive was at hand. The figures show how methods differ on such sounds; they say nothing of a real hive. A
 set is {size.hives} hives with {size.recordings} recordings each, {minutes:.0f} minutes, about {size.share:.0%} of them
-with external sounds of 0.5 to 20 s. Of {size.parts} parts each is held out once: whole recordings of all hives
-(*known*; the card draws single blocks), or whole hives (*unseen*). AUC is the mean of the parts, ± its deviation over
-sets. The card's best SVM: mean and deviation of 20 MFCC without c0, with slopes and curvatures, over
-S = {size.block:g} s; external sounds below Θ = {size.least:g} s do not count; features as they are, RBF kernel, C = 1,
-gamma = 1 / features, rarer blocks duplicated. {trained}
+with external sounds of 0.5 to 20 s. All are as loud as the hum, so that what Θ > 0 does not count can be heard all the
+same. Of {size.parts} parts each is held out once: whole recordings of all hives (*known*; the card draws single
+blocks), or whole hives (*unseen*). AUC is the mean of the parts, ± its deviation over sets. The card's best SVM: mean
+and deviation of 20 MFCC without c0, with slopes and curvatures, over S = {size.block:g} s; external sounds below
+Θ = {size.least:g} s do not count; features as they are, RBF kernel, C = 1, gamma = 1 / features, rarer blocks
+duplicated. {trained}
 An ordering of the card counts as found where every set that was measured has it. {verdicts}
 """
 CNN_TEXT = """
 The CNN is `hive-compact` with S and Θ = 0, trained for {size.steps} steps of {size.batch} excerpts for each part: very
-short; a block has the mean score of its excerpts.
+short (its recipe says 8,000 of 20); a block has the mean score of its excerpts. Its S, Θ and field were not varied.
 """
 TITLE = "Generated hives: orderings of card 26, which say nothing of a real one"
 
