@@ -116,9 +116,18 @@ def test_the_page_says_which_orderings_were_found():
     found, text = text.split("Found: ")[1].split(" Not found, but the opposite: ")
     opposite, undecided = text.split(" Not found: seeds differ: ")
     assert "better in known hives than in unseen ones (0.800 against 0.500)" in found
-    assert "the CNN is better than the card's SVM in unseen hives (0.550 against 0.500)" in found
+    assert "of Θ = 0 the CNN is better than the SVM in unseen hives (0.550 against 0.500)" in found
     assert opposite == "S is better than half of it for the SVM (0.800 against 0.900)."
     assert "without c0 (0.800 against 0.800)" in undecided
+
+
+def test_the_network_is_compared_with_an_svm_of_its_own_labels():
+    svm = {change: made("SVM", known=0.8, unseen=0.5, learnt=1.0) for change in orderings.settings(TINY)}
+    svm["Θ = 0"] = made("SVM", known=0.99, unseen=0.9, learnt=1.0)
+    found = orderings.orderings(svm, made("CNN", known=0.9, unseen=0.8, learnt=0.95))
+    verdicts = {one.claim: one.verdict() for one in found}
+    assert verdicts["of Θ = 0 the CNN is better than the SVM in unseen hives"] == "opposite"
+    assert verdicts["of Θ = 0 the SVM has a larger gap than the CNN"] == "opposite"
 
 
 def test_tiny_hives_go_all_the_way_with_an_svm(tmp_path):
