@@ -192,8 +192,15 @@ def coloured(samples: Floats, rate: int, tilt: float) -> Floats:
     return shaped
 
 
-def write(folder: Path, hives: int, recordings: int, seconds: float, rate: int, seed: int) -> list[Path]:
+def write(
+    folder: Path, hives: int, recordings: int, seconds: float, rate: int, seed: int, share: float = 0.25
+) -> list[Path]:
     """Write a set as the beehive set lies on disk: sound files and ``.lab`` files, named by hive.
+
+    Parameters
+    ----------
+    share
+        Of the time with external sounds, about.
 
     Returns
     -------
@@ -208,7 +215,7 @@ def write(folder: Path, hives: int, recordings: int, seconds: float, rate: int, 
     written = []
     for hive in range(1, hives + 1):
         for number in range(1, recordings + 1):
-            made = recording(Hive.draw(seed + hive), seconds, rate, seed + 1000 * hive + number)
+            made = recording(Hive.draw(seed + hive), seconds, rate, seed + 1000 * hive + number, share)
             written.append(folder / f"Hive{hive}_{number:03d}.wav")
             soundfile.write(written[-1], made.samples, rate, subtype="PCM_16")
             lab.write(written[-1].with_suffix(".lab"), made.sounds, ("bee", "nobee"))
