@@ -58,6 +58,6 @@ def test_the_schema_knows_the_keys():
 def test_warm_compiles_for_the_models_of_a_configuration(path):
     path.write_text("version = 2\n[[streams]]\nname = 'a'\n[[streams]]\nname = 'b'\nsource = 'x'")
     result = wheatear("warm", "--config", path)
-    assert (result.exit_code, result.stdout) == (0, "esc10-s@1.0.0 is ready\n")
+    assert (result.exit_code, result.stdout) == (0, "wheatear-s@1.1.0 is ready\n")
     path.write_text("model = 'no-such-model'")
     assert wheatear("warm", "--config", path).exit_code == 2

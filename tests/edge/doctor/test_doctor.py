@@ -78,7 +78,7 @@ def test_a_file_is_heard_too_and_a_missing_one_is_said(tmp_path):
 
 def test_the_models_load_and_are_timed():
     (found,) = program.models(Config(streams=(Stream(name="a"), Stream(name="b"))))
-    assert found.check == "model esc10-s"
+    assert found.check == "model wheatear-s"
     assert "2 of them" in found.text
     with pytest.raises(WheatearError, match="expected a model's name"):
         list(program.models(Config(streams=(Stream(model="unicorn"),))))
@@ -133,7 +133,7 @@ def config(tmp_path, taken):
 def test_the_command_fails_where_something_fails_and_only_there(config):
     fine = doctor("--config", config(port=0), "--seconds", "0.5", "--json")
     lines = found_in(fine)
-    assert {"configuration", "clock", "disk of journal", "port events", "model esc10-s", "sound of hedge"} <= set(lines)
+    assert {"configuration", "clock", "disk of journal", "port events", "model wheatear-s", "sound of hedge"} <= set(lines)
     assert fine.returncode == (1 if "fail" in {line["level"] for line in lines.values()} else 0)
     assert lines["sound of hedge"]["level"] == lines["port events"]["level"] == "ok"
     broken = doctor("--config", config(), "--seconds", "0.5", "--no-sound", "--json")
@@ -150,5 +150,5 @@ def test_a_broken_configuration_is_a_line_not_the_end(tmp_path):
     first = done.stdout.splitlines()[0]
     assert first.startswith("FAIL  configuration")
     assert "warp" in first
-    assert "model esc10-s" in done.stdout
+    assert "model wheatear-s" in done.stdout
     assert "Traceback" not in done.stderr
