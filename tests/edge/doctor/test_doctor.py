@@ -133,7 +133,8 @@ def config(tmp_path, taken):
 def test_the_command_fails_where_something_fails_and_only_there(config):
     fine = doctor("--config", config(port=0), "--seconds", "0.5", "--json")
     lines = found_in(fine)
-    assert {"configuration", "clock", "disk of journal", "port events", "model wheatear-s", "sound of hedge"} <= set(lines)
+    asked = {"configuration", "clock", "disk of journal", "port events", "model wheatear-s", "sound of hedge"}
+    assert asked <= set(lines)
     assert fine.returncode == (1 if "fail" in {line["level"] for line in lines.values()} else 0)
     assert lines["sound of hedge"]["level"] == lines["port events"]["level"] == "ok"
     broken = doctor("--config", config(), "--seconds", "0.5", "--no-sound", "--json")
