@@ -12,6 +12,7 @@ from typing import Any
 import click
 import platformdirs
 
+from edge.commands.output import discard
 from edge.errors import WheatearError
 
 COMMANDS = {
@@ -124,6 +125,5 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (BrokenPipeError, KeyboardInterrupt):
-        # Standard output may be gone: nothing is left to flush into it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard()  # standard output may be gone: nothing is left to flush into it
         sys.exit(0)

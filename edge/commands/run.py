@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from edge.commands.format import human, line
+from edge.commands.output import Printer
 from edge.config import Config, load, override
 from edge.config.outputs import DEFAULT_EMBEDDINGS
 from edge.config.settle import settle
@@ -85,10 +86,16 @@ def run(
     from edge.sources.parse import kind_of
 
     live = any(kind_of(stream.source)[0] != "file" for stream in config.streams)
+    publish = not no_publish and (endpoint is not None or live)
+
+    def unread() -> None:
+        if not publish:
+            daemon.stop()  # nobody hears of the rest
+
     daemon = Daemon(
         config,
-        publish=not no_publish and (endpoint is not None or live),
-        show=lambda event: click.echo(form(event)),
+        publish=publish,
+        show=Printer(form, unread),
         linger=linger,
         read=read if path else None,
         patient=path is not None,

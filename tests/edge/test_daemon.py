@@ -120,6 +120,19 @@ def test_two_late_joiners_see_every_event_in_order(start, wav, live):
     assert all(event.durable for events in seen for event in events)
 
 
+def test_a_reader_that_goes_away_ends_a_file_and_not_a_daemon(start, tmp_path, live):
+    path = tmp_path / "scene.wav"
+    soundfile.write(path, SAMPLES, RATE)
+    _, options, journal = live
+    for more, whole in (([], False), (options, True)):
+        daemon = start("run", "--source", path, "--realtime" if not more else "--json", *more)
+        daemon.stdout.readline()
+        daemon.stdout.close()
+        assert (daemon.wait(60), b"Traceback" in daemon.stderr.read()) == (0, False)
+        if whole:  # published: others go on hearing it
+            assert journalled(journal)[-1]["label"] == "rooster"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_open_events_and_exits_cleanly(start, tmp_path, live, number):
     path = tmp_path / "rain.wav"

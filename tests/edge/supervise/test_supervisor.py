@@ -58,7 +58,7 @@ def test_streams_of_one_model_share_one_inference_thread(rig, config):
     one = rig(config(*streams), fake(pace=4.0)).start()
     one.until(lambda: all(one.daemon.status.stream(f"s{i}").samples for i in range(4)))
     names = [thread.name for thread in threading.enumerate()]
-    assert names.count("inference esc10-s") == 1
+    assert names.count("inference wheatear-s") == 1
     assert sum(name.startswith("capture ") for name in names) == 4
     one.wait()
     assert one.heard("s0") == one.heard("s3") != []
