@@ -176,15 +176,17 @@ class Supervisor:
         for name in ended:
             self._end(name)
         self.config = config
-        begun = [name for name in wanted if name not in self._streams]
+        begun, new = [name for name in wanted if name not in self._streams], list[Capture]()
         for group in _by_key(wanted[name] for name in begun).values():
             if not any(capture.key == Key.of(group[0]) for capture in self._captures):
                 capture = self._capture(_by_key(config.streams)[Key.of(group[0])], patient=True)
                 self._captures.append(capture)
+                new.append(capture)
                 capture.start()
-                capture.deliver()
         for name in begun:
             self._start(wanted[name])
+        for capture in new:  # only now: a file would be through its first seconds before anyone listens
+            capture.deliver()
         self._forget_unused()
         return ended, begun
 
