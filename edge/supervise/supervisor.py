@@ -176,7 +176,8 @@ class Supervisor:
         for name in ended:
             self._end(name)
         self.config = config
-        begun, new = [name for name in wanted if name not in self._streams], list[Capture]()
+        begun = [name for name in wanted if name not in self._streams]
+        new: list[Capture] = []
         for group in _by_key(wanted[name] for name in begun).values():
             if not any(capture.key == Key.of(group[0]) for capture in self._captures):
                 capture = self._capture(_by_key(config.streams)[Key.of(group[0])], patient=True)

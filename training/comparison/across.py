@@ -15,15 +15,12 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from edge.errors import ConfigError
 from training import recipe as recipes
 from training import run
-from training.catalogue import entry
-from training.comparison.budget import batched, resized, steps_within
-from training.comparison.compare import Say
+from training.comparison.about import Say, about
+from training.comparison.budget import batched, resized
 from training.evaluation.report import table
 from training.folds import folds_of
-from training.recipe import Recipe
 from training.train import Options, train
 
 
@@ -61,15 +58,15 @@ def across(
         own = recipes.load(name)
         recipe = structs.replace(own, data=source, decode=structs.replace(own.decode, labels={}, ignore=[]))
         recipe = batched(recipe, batch) if batch else recipe
-        about = _about(recipe, data, out, minutes, say)
+        row = about(recipe, data, out, minutes, say)
         for fold in folds_of(recipe, data):
             folder = out / recipe.name / f"fold{fold}"
             if not run.finished(folder):
-                train(resized(recipe, about["steps"]), data, folder, Options(fold))
+                train(resized(recipe, row["steps"]), data, folder, Options(fold))
             figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-            about.setdefault("folds", {})[fold] = {key: figures[key] for key in ("auc", "map")}
+            row.setdefault("folds", {})[fold] = {key: figures[key] for key in ("auc", "map")}
             say(f"{folder}: AUC {figures['auc']:.3f}")
-        found.append(about)
+        found.append(row)
     return found
 
 
@@ -85,29 +82,6 @@ def section(found: Sequence[dict[str, Any]], on: str, text: str = "", command: s
         rows.append([*cells, ahead, row["steps"], *aucs, f"{_mean(row, 'auc'):.3f}", f"{_mean(row, 'map'):.3f}"])
     columns = [*heads, *(f"AUC, fold {fold} held out" for fold in folds), "mean AUC", "mean mAP"]
     return table(f"Recipes on the recordings of {on}", columns, rows, text, command)
-
-
-def _about(recipe: Recipe, data: Path, out: Path, minutes: float, say: Say) -> dict[str, Any]:
-    """What the network is, and the steps that fit: as found before, or measured."""
-    path = out / recipe.name / "about.json"
-    if not path.exists():
-        e = entry(recipe, len(recipe.data.load(data).labels))
-        about = {
-            "name": recipe.name,
-            "parameters": e.parameters,
-            "cost": e.cost,
-            "streams": e.streams,
-            "lookahead": e.lookahead if e.streams else None,
-            "minutes": minutes,
-            "steps": steps_within(recipe, data, minutes),
-        }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        say(f"{recipe.name}: {about['steps']} steps in {minutes:g} minutes")
-    about = dict(json.loads(path.read_text(encoding="utf-8")))
-    if about["minutes"] != minutes:
-        raise ConfigError(f"{path}: expected {minutes:g} minutes, got {about['minutes']:g}; choose another --out")
-    return about
 
 
 def _mean(row: dict[str, Any], name: str) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from edge.errors import ConfigError
 from edge.inference.card import Decode
 from training import compose, run
 from training import recipe as recipes
-from training.catalogue import entry
-from training.comparison.budget import batched, resized, steps_within
+from training.comparison.about import Say, about
+from training.comparison.budget import batched, resized
 from training.data.formats import FORMATS
 from training.evaluation import targets
 from training.evaluation.evaluate import held_out, open_source
@@ -40,7 +40,6 @@ from training.tuning.tune import cross_tuned
 FOLD = 4  # held out of every training: the scenes of the fourth fold's recordings
 SHOWN = ("event_f1_tuned", "event_f1", "event_f1_500ms", "segment_f1", "error_rate", "psds1", "psds2", "map")
 TITLES = {**HEADLINES, "event_f1_tuned": "event F1 (200 ms), tuned rules"}
-Say = Callable[[str], None]
 
 
 def compare(
@@ -84,9 +83,10 @@ def compare(
     if twice:
         raise ConfigError(f"compare: expected recipes of different names, got {twice[0]!r} twice; rename one")
     for recipe in chosen:
-        about = _about(recipe, out, minutes, say)
+        known = recipe.data.table()["known"]
+        row = about(recipe, out, out, minutes, say, source=recipe.source, known=known)
         for seed in range(seeds):
-            _one(structs.replace(resized(recipe, about["steps"]), seed=seed), out, say)
+            _one(structs.replace(resized(recipe, row["steps"]), seed=seed), out, say)
             found = gathered(benchmark, out)
             (out / "compare.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return found
@@ -152,31 +152,6 @@ def tuned_f1(heard: Sequence[Heard], labels: Sequence[str], rules: Decode) -> fl
         reference += [h.item.strong or () for h in own]
         estimated += [h.events(labels, chosen) for h in own]
     return collar.event_figures(reference, estimated, labels).f1
-
-
-def _about(recipe: Recipe, out: Path, minutes: float, say: Say) -> dict[str, Any]:
-    """What the recipe's network is before it is trained, and the steps that fit: as found before, or measured."""
-    path = out / recipe.name / "about.json"
-    if not path.exists():
-        e = entry(recipe, len(recipe.data.load(out).labels))
-        about = {
-            "name": recipe.name,
-            "source": recipe.source,
-            "known": recipe.data.table()["known"],
-            "parameters": e.parameters,
-            "cost": e.cost,
-            "streams": e.streams,
-            "lookahead": e.lookahead if e.streams else None,
-            "minutes": minutes,
-            "steps": steps_within(recipe, out, minutes),
-        }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        say(f"{recipe.name}: {about['steps']} steps in {minutes:g} minutes")
-    about = _read(path)
-    if about["minutes"] != minutes:
-        raise ConfigError(f"{path}: expected {minutes:g} minutes, got {about['minutes']:g}; choose another --out")
-    return about
 
 
 def _one(recipe: Recipe, out: Path, say: Say) -> None:
