@@ -35,6 +35,7 @@ from training.sampling import SAMPLERS, Material
 
 MEASURED = 200  # examples that the features' mean and deviation are measured on
 LEAST = 1e-3  # deviation of a feature that hardly varies
+TAUGHT = ("clips", "windows")  # samplers that teach frames which a procedure found
 STATISTICS_STEP = 1 << 31  # a step that no training reaches: examples of their own
 Watching = Callable[..., AbstractContextManager[Watch]]
 
@@ -112,7 +113,7 @@ def _train(
             until=options.until,
             fold=options.fold,
             build=_builder(recipe, len(labels)),
-            material=drawn if recipe.sampling.kind == "clips" else None,
+            material=drawn if recipe.sampling.kind in TAUGHT else None,
             redraw=redraw,
             inner=split.inner,
             seed=recipe.seed,

@@ -53,15 +53,19 @@ def beside(items: Sequence[Item], seconds: float) -> list[list[Item]]:
         if item.weak is None or item.stop is None or long:
             found = "no labels" if item.weak is None else "a whole recording" if item.stop is None else "a longer one"
             raise ValueError(f"{item.name}: expected a labelled window of {seconds:g} s (`data.window`), got {found}")
+    return rows(items)
+
+
+def rows(items: Sequence[Item]) -> list[list[Item]]:
+    """Items of one file that follow one another without a hole, in the order of time; others are rows by themselves."""
     ordered = sorted(items, key=lambda item: (str(item.path), item.start))
-    rows = [ordered[:1]] if ordered else []
+    out = [ordered[:1]] if ordered else []
     for before, item in pairwise(ordered):
-        joins = item.path == before.path and abs(item.start - (before.stop or 0.0)) <= NEAR
-        if joins:
-            rows[-1].append(item)
+        if item.path == before.path and before.stop is not None and abs(item.start - before.stop) <= NEAR:
+            out[-1].append(item)
         else:
-            rows.append([item])
-    return rows
+            out.append([item])
+    return out
 
 
 def _cut(item: Item, size: float, seconds: float) -> list[Item]:

@@ -95,7 +95,9 @@ def material_of(job: Job) -> Material:
         By a sampler that teaches no frames that a procedure found.
     """
     if job.material is None:
-        raise ValueError("procedure: expected `clips` sampling, which teaches frames that a network found, got another")
+        raise ValueError(
+            "procedure: expected `clips` or `windows` sampling, which teach frames that it finds, got another"
+        )
     return job.material
 
 

@@ -36,8 +36,8 @@ class Material:
     augment
         What a recipe's ``[[augment]]`` lists.
     frames
-        Targets of frames ``[T, C]`` by names, which a procedure found: the sampler ``clips`` teaches them in
-        place of what the recordings' labels say.
+        Targets of frames ``[T, C]`` by names, which a procedure found: ``clips`` and ``windows`` teach them in place of
+        what the recordings' labels say.
     """
 
     dataset: Dataset

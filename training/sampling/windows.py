@@ -1,7 +1,8 @@
 """Windows beside one another: stretches of recordings that were labelled window by window, drawn in one piece.
 
 recording    │ 0 │ 1 │ 2 │ 3 │ 4 │ 5 │      `data.window = 1.0`: each has weak labels of its own
-example          └───┴───┴───┘              `windows` of them: each label stands at the frames of its window
+example          └───┴───┴───┘              `windows` of them: each label stands at the frames of its window,
+                                            or there stand the frames that a procedure found
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Windows:
         self.front_end = FrontEnd(self.spec)
 
     def batch(self, size: int, seed: int, step: int) -> Batch:
-        """Return features ``[B, T, F]`` and, at each frame, the labels of its window ``[B, T, C]``."""
+        """Return features ``[B, T, F]`` and, at each frame, what is known of it ``[B, T, C]``."""
         rng = np.random.default_rng([seed, step])
         drawn = [self._example(self._stretch(rng), rng) for _ in range(size)]
         sounds, targets = (np.stack(part) for part in zip(*drawn, strict=True))
@@ -85,6 +86,11 @@ class Windows:
         targets = np.full((self.frames, self.classes), -1.0, np.float32)
         for k, item in enumerate(windows):
             first, stop = (round(n * self.frames / self.settings.windows) for n in (k, k + 1))
-            targets[first:stop] = 0.0
-            targets[first:stop, list(item.weak or ())] = 1.0
+            found = self.material.frames.get(item.name)
+            if found is None:
+                targets[first:stop] = 0.0
+                targets[first:stop, list(item.weak or ())] = 1.0
+            else:
+                first = round(k * self.settings.seconds * self.spec.rate / self.spec.hop)
+                targets[first : first + len(found)] = found[: self.frames - first]
         return sound, targets
