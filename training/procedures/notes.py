@@ -3,6 +3,7 @@
 recording    ▁▁▁▇▇▇▅▅▅▁▁▁▁▁▇▇▁▁▁▁▁▃▃▁▁       gate and cuts: `training.data.notes`
 weak labels  │    ✓    │    ✓    │   –   │     windows beside one another, or a whole recording
 taught       ▁▁▁▇▇▁▁▇▇▁▁▁▁▁▇▇▁▁▁▁▁▁▁▁▁       notes of labelled windows; those that touch are drawn apart
+not taught                                   in labelled windows, what is neither loud nor quiet, or all, without a note
 
 Card 14 gates labelled clips by energy. The cuts are ours: without them, calls that touch would be learnt as one.
 """
@@ -21,7 +22,7 @@ from msgspec import Meta, structs
 from edge.frontend.spec import Decibel
 from edge.frontend.stream import FrontEnd
 from training.data.dataset import Item
-from training.data.notes import Bool, Floats, Stretch, change, notes
+from training.data.notes import Floats, Stretch, change, notes
 from training.data.windows import rows
 from training.procedures.fit import FitSettings
 from training.procedures.registry import PROCEDURES, Fitted, Job, Procedure
@@ -31,6 +32,7 @@ from training.sampling.registry import Material
 
 Float32 = npt.NDArray[np.float32]
 Seconds = Annotated[float, Meta(gt=0)]
+UNKNOWN = -1.0  # a target that is not taught
 FLOOR_DB = 6.0  # what is no louder than this above the median is no part of a spectrum that is compared
 
 
@@ -41,6 +43,8 @@ class NotesSettings(FitSettings):
     ----------
     gate, strongest
         Least mean of so many strongest bands, dB above each band's median over the recording.
+    quiet
+        Mean of those bands up to which nothing sounds for sure, dB.
     blur
         Deviation of the Gaussian over time before the gate, seconds.
     turn, reach
@@ -52,6 +56,7 @@ class NotesSettings(FitSettings):
     """
 
     gate: float = 12.0
+    quiet: float = 6.0
     strongest: Annotated[int, Meta(ge=1)] = 2
     blur: Annotated[float, Meta(ge=0)] = 0.06
     turn: Annotated[float, Meta(gt=0, le=1)] = 0.5
@@ -81,39 +86,41 @@ def _row(settings: NotesSettings, job: Job, row: Sequence[Item]) -> tuple[dict[s
     """Targets of the frames of items that follow one another, by their names, and how many notes they hold."""
     material = material_of(job)
     rate = material.spec.rate / material.spec.hop
-    loud, changes = _heard(settings, material, replace(row[0], stop=row[-1].stop))
-    targets = np.zeros((len(loud), len(material.dataset.labels)), np.float32)
-    edges = [*(round((item.start - row[0].start) * rate) for item in row), len(loud)]
+    level, changes = _heard(settings, material, replace(row[0], stop=row[-1].stop))
+    targets = np.zeros((len(level), len(material.dataset.labels)), np.float32)
+    edges = [*(round((item.start - row[0].start) * rate) for item in row), len(level)]
     parts = [(item, slice(*pair)) for item, pair in zip(row, pairwise(edges), strict=True)]
     count = 0
     for label in sorted({label for item in row for label in item.weak or ()}):
-        known = np.zeros(len(loud), np.bool_)
+        known = np.zeros(len(level), np.bool_)
         for item, part in parts:
             known[part] = label in (item.weak or ())
-        found = notes(loud & known, changes, settings.turn, round(settings.shortest * rate))
-        targets[:, label] = drawn_apart(found, len(loud), round(settings.apart * rate))
+        found = notes((level >= settings.gate) & known, changes, settings.turn, round(settings.shortest * rate))
+        sure = level < settings.quiet
+        for _, part in parts:
+            sure[part] &= any(note.start < part.stop and note.stop > part.start for note in found)
+        targets[:, label] = np.where(known & ~sure, UNKNOWN, 0)
+        draw_apart(targets[:, label], found, round(settings.apart * rate))
         count += len(found)
     return {item.name: targets[part] for item, part in parts}, count
 
 
-def _heard(settings: NotesSettings, material: Material, item: Item) -> tuple[Bool, Floats]:
-    """Which frames are loud ``[T]``, and how the spectrum changes at each ``[T]``."""
+def _heard(settings: NotesSettings, material: Material, item: Item) -> tuple[Floats, Floats]:
+    """Level of the strongest bands, dB above the recording's median, ``[T]``; how the spectrum changes, ``[T]``."""
     spec = structs.replace(material.spec, scale=Decibel(), post=[])
     rate = spec.rate / spec.hop
     level = FrontEnd(spec).transform(material.shelf(item))
     above = level - np.median(level, 0)
     spectra = np.maximum(smoothed(above, 1, 1.0) - FLOOR_DB, 0).astype(np.float64)
     strongest = np.sort(smoothed(above, 1, settings.blur * rate), 1)[:, -settings.strongest :]
-    return strongest.mean(1) >= settings.gate, change(spectra, round(settings.reach * rate))
+    return strongest.mean(1).astype(np.float64), change(spectra, round(settings.reach * rate))
 
 
-def drawn_apart(found: Sequence[Stretch], frames: int, apart: int) -> Float32:
-    """Targets ``[T]`` of notes: 1 inside, and 0 in the `apart` frames around where one follows another at once."""
-    out = np.zeros(frames, np.float32)
+def draw_apart(targets: Float32, found: Sequence[Stretch], apart: int) -> None:
+    """Draw notes into targets ``[T]``: 1 inside, 0 in the `apart` frames around where two of them touch."""
     for note in found:
-        out[note.start : note.stop] = 1
+        targets[note.start : note.stop] = 1
     for before, note in pairwise(found):
         if before.stop == note.start:
             first = note.start - apart // 2
-            out[first : first + apart] = 0
-    return out
+            targets[first : first + apart] = 0

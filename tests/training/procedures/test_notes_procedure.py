@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from msgspec import structs
 from torch import nn
 
 from edge.frontend.spec import parse
@@ -20,7 +21,7 @@ from training.layers.heads import Head
 from training.layers.network import Network
 from training.layers.streaming import Sequential
 from training.losses.frame_clip import FrameClipSettings, frame_clip
-from training.procedures.notes import NotesSettings, drawn_apart, taught_notes
+from training.procedures.notes import NotesSettings, draw_apart, taught_notes
 from training.procedures.registry import Job
 from training.sampling import Material
 from training.sampling.windows import Windows, WindowsSamplingSettings
@@ -93,10 +94,21 @@ def test_the_sampler_gives_found_frames_in_place_of_the_windows_labels(dataset, 
     assert np.array_equal(batch.frame[0].numpy(), whole[:120])
 
 
-def test_without_cuts_touching_notes_are_one_and_a_high_gate_finds_none(dataset, tmp_path):
-    for changes, count in (({"turn": 1.0, "reach": 3.0}, 2), ({"gate": 200.0}, 0)):
-        settings = NotesSettings(steps=2, batch=2, warmup=1, rate=0.02, average=0.5, shortest=0.2, **changes)
-        assert taught_notes(settings)(job(dataset, tmp_path / f"{count}", [])).figures["notes"] == count
+@pytest.mark.parametrize(("changes", "count"), [({"turn": 1.0, "reach": 3.0}, 2), ({"gate": 200.0, "quiet": 100.0}, 0)])
+def test_without_cuts_touching_notes_are_one_and_a_high_gate_finds_none(changes, count, dataset, tmp_path):
+    drawn = []
+    settings = structs.replace(SETTINGS, **changes)
+    assert taught_notes(settings)(job(dataset, tmp_path / "run", drawn)).figures["notes"] == count
+    if not count:  # a labelled window without a note teaches nothing, one without the label silence
+        frames = [drawn[-1].frames[item.name] for item in dataset.items]
+        assert [set(part[:, 0]) for part in frames] == [{-1}, {-1}, {-1}, {0}, {0}, {-1}]
+
+
+def test_what_is_neither_loud_nor_quiet_is_not_taught(dataset, tmp_path):
+    drawn = []
+    taught_notes(structs.replace(SETTINGS, gate=40.0, quiet=-30.0))(job(dataset, tmp_path / "run", drawn))
+    assert set(np.unique(drawn[-1].frames["x@0"])) == {-1, 1}
+    assert set(np.unique(drawn[-1].frames["x@4"])) == {0}
 
 
 def test_unlabelled_recordings_are_not_taught(dataset, tmp_path):
@@ -107,6 +119,6 @@ def test_unlabelled_recordings_are_not_taught(dataset, tmp_path):
 
 
 def test_apart_by_hand():
-    assert drawn_apart([], 3, 2).tolist() == [0, 0, 0]
-    found = drawn_apart([Stretch(1, 4), Stretch(4, 8), Stretch(9, 11)], 12, 2)
-    assert found.tolist() == [0, 1, 1, 0, 0, 1, 1, 1, 0, 1, 1, 0]
+    targets = np.full(12, -1.0, np.float32)
+    draw_apart(targets, [Stretch(1, 4), Stretch(4, 8), Stretch(9, 11)], 2)
+    assert targets.tolist() == [-1, 1, 1, 0, 0, 1, 1, 1, -1, 1, 1, -1]
