@@ -25,18 +25,16 @@ class Scored(NamedTuple):
     running: Float32 | None = None
 
 
+def features(front_end: FrontEnd, samples: Float32) -> Float32:
+    """Features ``[T, F]`` of a recording, at least one frame: behind one that is shorter is silence."""
+    short = front_end.spec.reach - len(samples)
+    return front_end.transform(np.pad(samples, (0, short)) if short > 0 else samples)
+
+
 @torch.no_grad()
 def scored(model: nn.Module, front_end: FrontEnd, samples: Float32) -> Scored:
-    """Score one recording; the model should be in evaluation mode.
-
-    Raises
-    ------
-    ValueError
-        The recording is shorter than one frame.
-    """
-    frames = front_end.transform(samples)
-    if not len(frames):
-        raise ValueError(f"expected a recording of at least {front_end.spec.frames.window} samples, got {len(samples)}")
+    """Score one recording; the model should be in evaluation mode."""
+    frames = features(front_end, samples)
     missing = getattr(model, "chunk", 1) - len(frames)
     if missing > 0:  # shorter than the network's steps: the last frame goes on, as at the end of a stream
         frames = np.concatenate([frames, np.repeat(frames[-1:], missing, 0)])

@@ -24,6 +24,7 @@ from edge.frontend.stream import FrontEnd
 from training.data.dataset import Item
 from training.data.notes import Floats, Stretch, change, notes
 from training.data.windows import rows
+from training.evaluation.scoring import features
 from training.procedures.fit import FitSettings
 from training.procedures.registry import PROCEDURES, Fitted, Job, Procedure
 from training.procedures.stages import finish, material_of, taught
@@ -109,7 +110,7 @@ def _heard(settings: NotesSettings, material: Material, item: Item) -> tuple[Flo
     """Level of the strongest bands, dB above the recording's median, ``[T]``; how the spectrum changes, ``[T]``."""
     spec = structs.replace(material.spec, scale=Decibel(), post=[])
     rate = spec.rate / spec.hop
-    level = FrontEnd(spec).transform(material.shelf(item))
+    level = features(FrontEnd(spec), material.shelf(item))
     above = level - np.median(level, 0)
     spectra = np.maximum(smoothed(above, 1, 1.0) - FLOOR_DB, 0).astype(np.float64)
     strongest = np.sort(smoothed(above, 1, settings.blur * rate), 1)[:, -settings.strongest :]

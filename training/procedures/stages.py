@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from edge.frontend.stream import FrontEnd
 from training.data.dataset import Dataset, Item
-from training.evaluation.scoring import scored
+from training.evaluation.scoring import features, scored
 from training.procedures.fit import FitSettings, fit
 from training.procedures.registry import Fitted, Job
 from training.sampling.registry import Material
@@ -114,7 +114,7 @@ def shown(job: Job, model: nn.Module, dataset: Dataset) -> Iterator[Shown]:
 def features_of(job: Job, item: Item) -> Float32:
     """Features ``[T, F]`` of a whole recording."""
     material = material_of(job)
-    return FrontEnd(material.spec).transform(material.shelf(item))
+    return features(FrontEnd(material.spec), material.shelf(item))
 
 
 def _frames(material: Material, samples: int) -> int:

@@ -32,3 +32,10 @@ def test_a_recording_shorter_than_a_step_is_scored_as_well(network, frames):
     found = scored(network, FrontEnd(SPEC), np.zeros(512 + 320 * (frames - 1), np.float32))
     assert found.clip.shape == (3,)
     assert len(found.frame) == max(1, frames // 4)
+
+
+def test_behind_a_recording_shorter_than_a_frame_is_silence(network):
+    click = np.r_[np.ones(5, np.float32), np.zeros(95, np.float32)]
+    short, padded = (scored(network, FrontEnd(SPEC), sound) for sound in (click, np.pad(click, (0, 412))))
+    assert np.array_equal(short.frame, padded.frame)
+    assert len(short.frame) == 1
