@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -115,7 +116,9 @@ def load(source: str | Path, changes: tuple[str, ...] = ()) -> Recipe:
     if not path.exists():
         path = BUILT_IN / f"{source}.toml"
     if not path.exists():
-        raise ConfigError(f"recipe: expected a file or one of {', '.join(built_in())}, got {str(source)!r}")
+        near = difflib.get_close_matches(str(source), built_in(), 3)
+        meant = f"; the nearest: {', '.join(near)}" if near else ""
+        raise ConfigError(f"recipe: expected a file or one of `wheatear recipes`, got {str(source)!r}{meant}")
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
