@@ -24,6 +24,9 @@ Seconds = click.FloatRange(min=0)
               help="Seconds up to which sounds of a class are joined.")  # fmt: skip
 @click.option("--jitter", "jitters", multiple=True, type=Seconds, default=(0.0, 0.1), show_default=True,
               help="Deviation in seconds of ends that were set again.")  # fmt: skip
+@click.option(
+    "--apart", type=Seconds, default=0.0, help="Seconds of a pause in the frames where sounds touch: one more row."
+)
 @click.option("--into", type=click.Path(dir_okay=False, path_type=Path), help="File of results that gets the table.")
 @click.option("--section", help="Name of the section of --into.")
 def ceiling(
@@ -33,10 +36,11 @@ def ceiling(
     settings: tuple[str, ...],
     gaps: tuple[float, ...],
     jitters: tuple[float, ...],
+    apart: float,
     into: Path | None,
     section: str | None,
 ) -> None:
-    """Say how good a detector of frames can be on a set's strong labels: touching sounds cannot be told apart.
+    """Say how good a detector of frames can be on a set's strong labels: touching sounds are one, unless frames pause.
 
     \b
     Example:
@@ -49,7 +53,7 @@ def ceiling(
     if bool(into) != bool(section):
         raise ConfigError("ceiling: expected --into FILE and --section NAME together, got one of them")
     try:
-        found = best(open_source(table_of(folder, kind, settings) or {}, data).dataset, gaps, jitters)
+        found = best(open_source(table_of(folder, kind, settings) or {}, data).dataset, gaps, jitters, apart)
     except ValueError as error:
         raise ConfigError(f"ceiling: {error}") from None
     found["command"] = command_line(sys.argv[1:])

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from edge.errors import ConfigError
 from training.commands.ceiling import ceiling as command
 from training.data.dataset import Dataset, Item, Sound
-from training.evaluation.ceiling import ceiling, moved
+from training.evaluation.ceiling import ceiling, drawn_apart, moved
 
 
 def a_set(*sounds: tuple[float, float]) -> Dataset:
@@ -28,6 +28,16 @@ def test_separate_sounds_are_all_found() -> None:
 def test_of_two_that_touch_neither_is() -> None:
     """One event of 2 s is told where two of 1 s were asked for, and a third is right: 1 of 2 told, 1 of 3 asked for."""
     assert figures(a_set((1.0, 2.0), (2.0, 3.0), (5.0, 6.0)), 0.0) == [3, "0.400", "0.400"]
+
+
+def test_frames_that_pause_where_two_touch_find_both() -> None:
+    touching = a_set((1.0, 2.0), (2.0, 3.0), (2.95, 4.0), (5.0, 6.0))
+    rows = ceiling(touching, [0.0], [0.0], apart=0.16)["rows"]
+    assert [row[0] for row in rows] == ["0 s", "0 s, 0.16 s apart"]
+    assert rows[1][1:] == [4, "1.000", "1.000"]
+    told = drawn_apart(touching.items[0].strong, 0.2)
+    ends = np.array([(s.onset, s.offset) for s in told])
+    assert ends == pytest.approx(np.array([(1.0, 1.9), (2.1, 2.85), (3.05, 4.0), (5.0, 6.0)]))
 
 
 def test_joined_on_both_sides_they_are_one() -> None:
