@@ -2,8 +2,7 @@
 
 recording    ▁▁▁▇▇▇▅▅▅▁▁▁▁▁▇▇▁▁▁▁▁▃▃▁▁       gate and cuts: `training.data.notes`
 weak labels  │    ✓    │    ✓    │   –   │     windows beside one another, or a whole recording
-taught       ▁▁▁▇▇▁▁▇▇▁▁▁▁▁▇▇▁▁▁▁▁▁▁▁▁       notes of labelled windows; those that touch are drawn apart
-not taught                                   in labelled windows, what is neither loud nor quiet, or all, without a note
+taught       ▁▁▁▇▇▁▁▇▇▁▁▁▁▁▇▇▁▁▁▁▁▁▁▁▁       notes of labelled windows, apart where they touch; without: nothing
 
 Card 14 gates labelled clips by energy. The cuts are ours: without them, calls that touch would be learnt as one.
 """
@@ -44,8 +43,6 @@ class NotesSettings(FitSettings):
     ----------
     gate, strongest
         Least mean of so many strongest bands, dB above each band's median over the recording.
-    quiet
-        Mean of those bands up to which nothing sounds for sure, dB.
     blur
         Deviation of the Gaussian over time before the gate, seconds.
     turn, reach
@@ -57,7 +54,6 @@ class NotesSettings(FitSettings):
     """
 
     gate: float = 12.0
-    quiet: float = 6.0
     strongest: Annotated[int, Meta(ge=1)] = 2
     blur: Annotated[float, Meta(ge=0)] = 0.06
     turn: Annotated[float, Meta(gt=0, le=1)] = 0.5
@@ -97,10 +93,9 @@ def _row(settings: NotesSettings, job: Job, row: Sequence[Item]) -> tuple[dict[s
         for item, part in parts:
             known[part] = label in (item.weak or ())
         found = notes((level >= settings.gate) & known, changes, settings.turn, round(settings.shortest * rate))
-        sure = level < settings.quiet
-        for _, part in parts:
-            sure[part] &= any(note.start < part.stop and note.stop > part.start for note in found)
-        targets[:, label] = np.where(known & ~sure, UNKNOWN, 0)
+        for item, part in parts:
+            heard = any(note.start < part.stop and note.stop > part.start for note in found)
+            targets[part, label] = UNKNOWN if label in (item.weak or ()) and not heard else 0
         draw_apart(targets[:, label], found, round(settings.apart * rate))
         count += len(found)
     return {item.name: targets[part] for item, part in parts}, count
