@@ -4,6 +4,7 @@ recording    ▁▁▁▇▇▇▅▅▅▁▁▁▁▁▇▇▁▁▁▁▁▃�
 weak labels  │    ✓    │    ✓    │   –   │     windows beside one another, or a whole recording
 taught       ▁▁▁▇▇▁▁▇▇▁▁▁▁▁▇▇▁▁▁▁▁▁▁▁▁       notes of labelled windows, apart where they touch; without: nothing
 
+Where a window has several labels, nobody knows whose a note is: it is not taught, what is no note is still silence.
 Card 14 gates labelled clips by energy. The cuts are ours: without them, calls that touch would be learnt as one.
 """
 
@@ -26,7 +27,7 @@ from training.data.windows import rows
 from training.evaluation.scoring import features
 from training.procedures.fit import FitSettings
 from training.procedures.registry import PROCEDURES, Fitted, Job, Procedure
-from training.procedures.stages import finish, material_of, taught
+from training.procedures.stages import finish, material_of
 from training.procedures.targets import smoothed
 from training.sampling.registry import Material
 
@@ -75,7 +76,7 @@ def _taught_notes(settings: NotesSettings, job: Job) -> Fitted:
         targets, found = _row(settings, job, row)
         frames |= targets
         count += found
-    fitted = finish(taught(job, frames, {}), settings)
+    fitted = finish(replace(job, draw=job.redraw(replace(material_of(job), frames=frames))), settings)
     return replace(fitted, figures={**fitted.figures, "notes": count})
 
 
@@ -97,6 +98,9 @@ def _row(settings: NotesSettings, job: Job, row: Sequence[Item]) -> tuple[dict[s
             heard = any(note.start < part.stop and note.stop > part.start for note in found)
             targets[part, label] = UNKNOWN if label in (item.weak or ()) and not heard else 0
         draw_apart(targets[:, label], found, round(settings.apart * rate))
+        for item, part in parts:
+            if len(item.weak or ()) > 1:
+                targets[part, label][targets[part, label] > 0] = UNKNOWN
         count += len(found)
     return {item.name: targets[part] for item, part in parts}, count
 

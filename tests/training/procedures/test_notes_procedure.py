@@ -66,8 +66,10 @@ def job(dataset, folder, drawn):
         return lambda size, step: sampler.batch(size, 0, step)
 
     torch.manual_seed(0)
-    loss = frame_clip(FrameClipSettings(frame_weight=1.0, clip_weight=0.0), 1)
-    network = Network(Sequential(Conv((1, 6), (3, BANDS), collapse=True)), Head(nn.Linear(6, 1)), BANDS)
+    loss = frame_clip(FrameClipSettings(frame_weight=1.0, clip_weight=0.0), len(dataset.labels))
+    network = Network(
+        Sequential(Conv((1, 6), (3, BANDS), collapse=True)), Head(nn.Linear(6, len(dataset.labels))), BANDS
+    )
     one = {"material": material, "redraw": redraw, "seed": 3}
     return Job(network, redraw(material), loss, folder / "checkpoint.safetensors", **one)
 
@@ -102,6 +104,14 @@ def test_without_cuts_touching_notes_are_one_and_a_high_gate_finds_none(changes,
     if not count:  # a labelled window without a note teaches nothing, one without the label silence
         frames = [drawn[-1].frames[item.name] for item in dataset.items]
         assert [set(part[:, 0]) for part in frames] == [{-1}, {-1}, {-1}, {0}, {0}, {-1}]
+
+
+def test_of_several_labels_nobody_knows_whose_a_note_is_but_silence_is_silence(dataset, tmp_path):
+    drawn = []
+    two = tuple(replace(item, weak=(0, 1)) if item.name == "x@0" else item for item in dataset.items)
+    taught_notes(SETTINGS)(job(replace(dataset, labels=("call", "song"), items=two), tmp_path / "run", drawn))
+    assert set(np.unique(drawn[-1].frames["x@0"])) == {-1, 0}
+    assert {tuple(frame) for frame in drawn[-1].frames["x@1"]} == {(0, 0), (1, 0)}
 
 
 def test_unlabelled_recordings_are_not_taught(dataset, tmp_path):
