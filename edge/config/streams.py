@@ -44,6 +44,7 @@ class Rules(Struct, frozen=True):
     median: Seconds | None = None
     min_duration: Seconds | None = None
     merge_gap: Seconds | None = None
+    dip: Probability | None = None
     states: bool | None = None
     ignore: tuple[str, ...] = ()
 

@@ -184,7 +184,7 @@ def _text(rule: Decode, frame: float) -> str:
     parts = [f"states on {rule.on:g}" if rule.states else f"on {rule.on:g} off {rule.off:g}"]
     if rule.clip_events:
         ahead = f"lookahead {lookahead(rule, frame):.3g}s"
-        held = [f"min {rule.min_duration:g}s", *([] if rule.states else [f"merge {rule.merge_gap:g}s"])]
+        held = [f"min {rule.min_duration:g}s", *_held(rule)]
         return " ".join([*parts, f"clips of {rule.clip_ahead:g}s", *held, ahead])
     parts += [f"clip {rule.clip_on:g} within {rule.clip_ahead:g}s"] if rule.clip_on else []
     parts += [f"rescale {rule.rescale:g}s"] if rule.rescale else []
@@ -193,12 +193,20 @@ def _text(rule: Decode, frame: float) -> str:
         parts.append(f"viterbi {path.event:g}s/{path.pause:g}s lag {path.lag:g}s")
     told = [f"lookahead {lookahead(rule, frame):.3g}s"] if len(parts) > 1 else []
     parts.append(f"median {rule.median:g}s min {rule.min_duration:g}s")
-    parts += [] if rule.states else [f"merge {rule.merge_gap:g}s"]
+    parts += _held(rule)
     return " ".join([*parts, *told])
+
+
+def _held(rule: Decode) -> list[str]:
+    """What joins events and parts them, which states have not."""
+    if rule.states:
+        return []
+    return [f"merge {rule.merge_gap:g}s", *([f"dip {rule.dip:g}"] if rule.dip else [])]
 
 
 def frames_of(rule: Decode, hop: int, rate: int, span: int) -> Frames:
     """Seconds → frames: at least the minimum duration, at most the merge gap; overlapping windows bridge their own."""
     shortest = -(-round(rule.min_duration * rate - span) // hop) + 1
     on, off = np.float32(rule.on), np.float32(rule.off)  # as precise as scores are: 0.7 reaches 0.7
-    return Frames(float(on), float(off), max(1, shortest), (int(rule.merge_gap * rate + 1e-6) + span - hop) // hop)
+    bridge = (int(rule.merge_gap * rate + 1e-6) + span - hop) // hop
+    return Frames(float(on), float(off), max(1, shortest), bridge, rule.dip)

@@ -6,6 +6,9 @@ off ┄┄┄╭───╯ ╰──╮┄┄╭─╮┄┄┄┄┄┄┄╭
        |  run   |            |run|
        |←──────── event ────────→|     runs no further apart than the merge gap are one event,
                                        which counts if it lasts the minimum duration
+    ╭──╮  ╭╮
+    │  ╰▼─╯╰╮                          at a dip it ends and the next one begins: the score fell below a share of the
+    ╯       ╰                          lower one of the heights around, which is known once it has risen again
 """
 
 from __future__ import annotations
@@ -21,12 +24,13 @@ from edge.blocks import Float32
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """A class's rule on its frame grid: thresholds, and durations in frames."""
+    """A class's rule on its frame grid: thresholds, durations in frames, and the share of a height that is a dip."""
 
     on: float
     off: float
     shortest: int
     bridge: int
+    dip: float = 0.0
 
 
 @dataclass(slots=True)
@@ -62,11 +66,53 @@ class Step(NamedTuple):
     span: Span
 
 
+class Dip:
+    """Where an event falls into two: the lowest frame since its height, once the score has risen far enough again.
+
+    Parameters
+    ----------
+    rule
+        `dip`, and the frames that the first part has at least.
+    """
+
+    def __init__(self, rule: Frames) -> None:
+        self.rule = rule
+        self.restart(0.0)
+
+    def restart(self, height: float) -> None:
+        """Begin anew at a height."""
+        self._height = self._low = height
+        self._since: Span | None = None
+
+    def take(self, event: Span, frame: Span) -> Span | None:
+        """Take a frame that the event has; at a dip it is left with what lies before, and the rest is returned."""
+        score = frame.peak
+        if self._since is None or score < self._low:
+            if score >= self._height:
+                self._height = score
+            else:
+                self._since, self._low = replace(frame), score
+            return None
+        self._since.add(frame)
+        rest = self._since
+        deep = self._low < self.rule.dip * min(self._height, score)
+        if deep and rest.onset - event.onset >= self.rule.shortest:
+            event.stop, event.peak = rest.onset, self._height
+            event.total -= rest.total
+            event.count -= rest.count
+            self.restart(score)
+            return rest
+        if score >= self._height:
+            self.restart(score)
+        return None
+
+
 class Hysteresis:
     """State of one class between frames; `step` says what each frame decides."""
 
     def __init__(self, rule: Frames) -> None:
         self.rule = rule
+        self._dip = Dip(rule) if rule.dip else None
         self.reset()
 
     def reset(self) -> None:
@@ -79,16 +125,17 @@ class Hysteresis:
         """Nothing is open: frames below `off` change nothing."""
         return self._run is None and self._event is None
 
-    def step(self, t: int, score: float) -> tuple[str, Span] | None:
-        """Take frame `t`; returns ``("begin", span)``, ``("end", span)`` or None."""
+    def step(self, t: int, score: float) -> Iterator[tuple[str, Span]]:
+        """Take frame `t`; yields ``("begin", span)`` and ``("end", span)``."""
         if score >= self.rule.off:
-            return self._loud(t, score)
+            yield from self._loud(t, score)
+            return
         self._run = None
         event = self._event
         if event and t + 1 - event.stop > self.rule.bridge:
             self._event = None
-            return ("end", event) if event.begun else None
-        return None
+            if event.begun:
+                yield "end", event
 
     def finish(self) -> Span | None:
         """The event that is open at the end of the piece, if it was announced."""
@@ -96,10 +143,13 @@ class Hysteresis:
         self.reset()
         return event if event and event.begun else None
 
-    def _loud(self, t: int, score: float) -> tuple[str, Span] | None:
+    def _loud(self, t: int, score: float) -> Iterator[tuple[str, Span]]:
         frame = Span(t, t + 1, score, score, 1)
         if self._event and self._event.stop == t:
             self._event.add(frame)
+            if self._dip and (rest := self._dip.take(self._event, frame)):
+                yield "end", self._event
+                self._event = rest
         else:
             # A run waits beside the event until a frame of it reaches `on`.
             if self._run:
@@ -107,17 +157,18 @@ class Hysteresis:
             else:
                 self._run = frame
             if score < self.rule.on:
-                return None
+                return
             if self._event:
                 self._event.add(self._run)
             else:
                 self._event = self._run
             self._run = None
+            if self._dip:
+                self._dip.restart(self._event.peak)
         event = self._event
         if not event.begun and event.stop - event.onset >= self.rule.shortest:
             event.begun = True
-            return "begin", event
-        return None
+            yield "begin", event
 
 
 class Thresholds:
@@ -146,9 +197,8 @@ class Thresholds:
             if machine.idle and not loud[column]:
                 continue
             for t, score in enumerate(smooth[:, column].tolist(), first):
-                step = machine.step(t, score)
-                if step:
-                    yield Step(t, step[0], column, replace(step[1]))
+                for kind, span in machine.step(t, score):
+                    yield Step(t, kind, column, replace(span))
 
     def finish(self) -> Iterator[tuple[int, Span]]:
         """Columns and events that are open at the end of the piece."""

@@ -217,6 +217,7 @@ class Rule(Struct, frozen=True):
     median: Seconds | None = None
     min_duration: Seconds | None = None
     merge_gap: Seconds | None = None
+    dip: Probability | None = None
 
 
 class Decode(Struct, frozen=True):
@@ -249,10 +250,13 @@ class Decode(Struct, frozen=True):
         Events of a class at most this far apart are one.
     min_duration
         Shorter events are dropped (after merging).
+    dip
+        An event ends, and the next one begins, where the score fell below this share of the lower one of the heights on
+        both sides: calls that touch. 0 for never. It is known once the score has risen again.
     states
         The classes are states, one of which always holds: the one of the highest score, where that reaches `on`. Only a
-        change is told, once the new state has been the highest for `min_duration` of sound that was judged; `off` and
-        `merge_gap` mean nothing then (`edge.decode.states`).
+        change is told, once the new state has been the highest for `min_duration` of sound that was judged; `off`,
+        `dip` and `merge_gap` mean nothing then (`edge.decode.states`).
     ignore
         Labels that never make events (``background``).
     labels
@@ -270,6 +274,7 @@ class Decode(Struct, frozen=True):
     median: Seconds = 0.0
     min_duration: Seconds = 0.0
     merge_gap: Seconds = 0.0
+    dip: Probability = 0.0
     states: bool = False
     ignore: list[str] = []
     labels: dict[str, Rule] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -35,10 +36,16 @@ def features(front_end: FrontEnd, samples: Float32) -> Float32:
 def scored(model: nn.Module, front_end: FrontEnd, samples: Float32) -> Scored:
     """Score one recording; the model should be in evaluation mode."""
     frames = features(front_end, samples)
-    missing = getattr(model, "chunk", 1) - len(frames)
+    missing = _least(model) - len(frames)
     if missing > 0:  # shorter than the network's steps: the last frame goes on, as at the end of a stream
         frames = np.concatenate([frames, np.repeat(frames[-1:], missing, 0)])
     return _scored(model, torch.from_numpy(frames)[None])
+
+
+def _least(model: nn.Module) -> int:
+    """Frames of a network's shortest step; of one for windows only, those of which its poolings leave one."""
+    step = int(getattr(model, "chunk", 1))
+    return step if step > 1 else math.prod(int(getattr(layer, "time_stride", 1)) for layer in model.modules())
 
 
 @torch.no_grad()

@@ -39,3 +39,9 @@ def test_behind_a_recording_shorter_than_a_frame_is_silence(network):
     short, padded = (scored(network, FrontEnd(SPEC), sound) for sound in (click, np.pad(click, (0, 412))))
     assert np.array_equal(short.frame, padded.frame)
     assert len(short.frame) == 1
+
+
+def test_a_network_for_windows_pads_to_what_its_poolings_need():
+    torch.manual_seed(0)
+    pooled = MODELS.build(MODELS.parse({"kind": "cross-task", "layers": 8, "maps": [2, 2, 2, 2]}), Shape(64, 2, 50.0))
+    assert scored(pooled.eval(), FrontEnd(SPEC), np.zeros(600, np.float32)).clip.shape == (2,)
