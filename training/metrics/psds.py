@@ -2,7 +2,8 @@
 
 The polyphonic sound detection score (Bilen et al., ICASSP 2020) is the area under the curve of detected events over
 false alarms per hour, up to `most` per hour. Two scenarios are in use since DCASE 2021: `PSDS1` asks for boundaries,
-`PSDS2` forgives them and punishes confusions.
+`PSDS2` forgives them and punishes confusions. Reference events of a class that touch or overlap count as one: of runs of
+frames nobody can ask more.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.blocks import ScoreBlock
+from training.data.annotations import merge
 from training.data.dataset import Sound
 from training.metrics.extra import need
 
@@ -140,7 +142,7 @@ def _tables(
         name: score_table(block, labels)[["onset", "offset", *kept]] for name, block in zip(names, blocks, strict=True)
     }
     truth = {
-        name: [(e.onset, e.offset, labels[e.label]) for e in events]
+        name: [(e.onset, e.offset, labels[e.label]) for e in merge(events)]
         for name, events in zip(names, reference, strict=True)
     }
     return kept, frames, truth

@@ -159,6 +159,14 @@ def test_psds_by_hand():
     assert found.score == pytest.approx(0.995)
 
 
+def test_psds_takes_reference_events_that_touch_for_one():
+    scores = _block(np.array([[1.0 <= t / 10 < 5.0, 0] for t in range(100)]), 10)
+    touching, one = ([Sound(0, 1.0, 3.1), Sound(0, 3.0, 5.0)], [Sound(0, 1.0, 5.0)])
+    for reference in (touching, one):
+        assert psds.psds([scores], [reference], [10.0], LABELS).score == pytest.approx(1.0)
+        assert psds.best_event_f1([scores], [reference], LABELS)["dog"][0] == 1.0
+
+
 def test_psds_needs_an_event():
     with pytest.raises(ValueError, match="expected strong labels, got recordings without a reference event"):
         psds.psds([_block(np.zeros((10, 2)), 10)], [[]], [1.0], LABELS)
