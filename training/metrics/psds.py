@@ -2,8 +2,8 @@
 
 The polyphonic sound detection score (Bilen et al., ICASSP 2020) is the area under the curve of detected events over
 false alarms per hour, up to `most` per hour. Two scenarios are in use since DCASE 2021: `PSDS1` asks for boundaries,
-`PSDS2` forgives them and punishes confusions. Reference events of a class that touch or overlap count as one: nobody can
-ask more of runs of frames.
+`PSDS2` forgives them and punishes confusions. Reference events of a class that touch or overlap count as one: runs of
+frames can tell no more.
 """
 
 from __future__ import annotations
