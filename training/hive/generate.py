@@ -12,6 +12,7 @@ measured.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -24,6 +25,8 @@ from training.data.dataset import Sound
 Float32 = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 External = Literal["chirps", "burst", "rumble"]
+State = Literal["calm", "piping"]
+STATES: tuple[State, ...] = ("calm", "piping")
 EXTERNALS: tuple[External, ...] = ("chirps", "burst", "rumble")
 
 HARMONICS = 12
@@ -220,6 +223,30 @@ def write(
             soundfile.write(written[-1], made.samples, rate, subtype="PCM_16")
             lab.write(written[-1].with_suffix(".lab"), made.sounds, ("bee", "nobee"))
     return written
+
+
+def in_state(hive: Hive, state: State, seconds: float, rate: int, seed: int, pause: float = 6.0) -> Float32:
+    """Return a hive alone, or with a queen that pipes: a toot or quacks, then a pause of `pause` seconds on average."""
+    rng = np.random.default_rng([seed, 0x43])
+    samples = hive.hum(seconds, rate, rng)
+    at = int(rng.uniform(0, pause) * rate) if state == "piping" else len(samples)
+    while at < len(samples):
+        call = coloured(piping("toot" if rng.random() < 0.5 else "quack", rate, rng), rate, hive.tilt)
+        samples[at : at + len(call)] += call[: len(samples) - at]
+        at += len(call) + int(rng.exponential(pause) * rate)
+    return (0.05 * samples).astype(np.float32)
+
+
+def write_states(folder: Path, hives: Sequence[int], recordings: int, seconds: float, rate: int, seed: int) -> None:
+    """Write recordings of these hives, by number, into a folder for each state: ``calm/Hive1_001.wav``."""
+    import soundfile
+
+    for state in STATES:
+        (folder / state).mkdir(parents=True, exist_ok=True)
+        for hive in hives:
+            for number in range(1, recordings + 1):
+                samples = in_state(Hive.draw(seed + hive), state, seconds, rate, seed + 1000 * hive + number)
+                soundfile.write(folder / state / f"Hive{hive}_{number:03d}.wav", samples, rate, subtype="PCM_16")
 
 
 def _slow(count: int, rate: int, frequency: float, rng: np.random.Generator) -> Floats:

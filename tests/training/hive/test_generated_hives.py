@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from training.data.formats import FORMATS
 from training.data.formats.lab import LabSettings, load
-from training.hive.generate import EXTERNALS, Hive, external, piping, recording, write
+from training.hive.generate import EXTERNALS, STATES, Hive, external, in_state, piping, recording, write, write_states
 
 RATE = 16_000
 
@@ -78,3 +79,24 @@ def test_a_written_set_is_read_as_the_beehive_set_is(tmp_path):
     assert [item.group for item in found.items] == ["Hive1", "Hive1", "Hive2", "Hive2"]
     assert all(item.strong[-1].offset == pytest.approx(8, abs=0.01) for item in found.items)
     assert len(found.items[0].samples(8000)) == 8 * 8000
+
+
+def test_a_piping_hive_has_tones_that_a_calm_one_has_not_and_the_same_hum():
+    calm, piped = (in_state(Hive.draw(3), state, 30.0, RATE, 7) for state in STATES)
+    assert np.array_equal(calm, in_state(Hive.draw(3), "calm", 30.0, RATE, 7))
+    added = piped - calm
+    level = np.sqrt(np.mean(added.reshape(300, -1) ** 2, axis=1))  # of tenths of a second
+    assert 0.1 < np.mean(level > 0.01) < 0.9  # calls, and pauses of the hum alone
+    assert level.min() < 1e-6
+    spectrum = np.abs(np.fft.rfft(added))
+    strongest = np.fft.rfftfreq(len(added), 1 / RATE)[spectrum.argmax()]
+    assert 0.85 * 350 * 0.95 <= strongest <= 3 * 500
+
+
+def test_states_are_written_as_folders_of_hives(tmp_path):
+    write_states(tmp_path / "hive-state", [1, 2], 1, 2.0, RATE, 0)
+    found = FORMATS.build(FORMATS.parse({"kind": "folders", "group": "^([A-Za-z0-9]+)"}), tmp_path / "hive-state")
+    assert found.labels == STATES
+    assert {(item.name, item.group) for item in found.items} == {
+        (f"{state}/Hive{hive}_001.wav", f"Hive{hive}") for state in STATES for hive in (1, 2)
+    }
