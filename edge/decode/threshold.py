@@ -8,7 +8,7 @@ off ┄┄┄╭───╯ ╰──╮┄┄╭─╮┄┄┄┄┄┄┄╭
                                        which counts if it lasts the minimum duration
     ╭──╮  ╭╮
     │  ╰▼─╯╰╮                          at a dip it ends and the next one begins: the score fell below a share of the
-    ╯       ╰                          lower one of the heights around, which is known once it has risen again
+    ╯       ╰                          lower one of the peaks around, which is known once it has risen again
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from edge.blocks import Float32
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """A class's rule on its frame grid: thresholds, durations in frames, and the share of a height that is a dip."""
+    """A class's rule on its frame grid: thresholds, durations in frames, and the share of a peak that is a dip."""
 
     on: float
     off: float
@@ -67,7 +67,7 @@ class Step(NamedTuple):
 
 
 class Dip:
-    """Where an event falls into two: the lowest frame since its height, once the score has risen far enough again.
+    """Where an event falls into two: the lowest frame since its peak, once the score has risen far enough again.
 
     Parameters
     ----------
@@ -79,30 +79,30 @@ class Dip:
         self.rule = rule
         self.restart(0.0)
 
-    def restart(self, height: float) -> None:
-        """Begin anew at a height."""
-        self._height = self._low = height
+    def restart(self, peak: float) -> None:
+        """Begin anew at a peak."""
+        self._peak = self._low = peak
         self._since: Span | None = None
 
     def take(self, event: Span, frame: Span) -> Span | None:
         """Take a frame that the event has; at a dip it is left with what lies before, and the rest is returned."""
         score = frame.peak
         if self._since is None or score < self._low:
-            if score >= self._height:
-                self._height = score
+            if score >= self._peak:
+                self._peak = score
             else:
                 self._since, self._low = replace(frame), score
             return None
         self._since.add(frame)
         rest = self._since
-        deep = self._low < self.rule.dip * min(self._height, score)
+        deep = self._low < self.rule.dip * min(self._peak, score)
         if deep and rest.onset - event.onset >= self.rule.shortest:
-            event.stop, event.peak = rest.onset, self._height
+            event.stop, event.peak = rest.onset, self._peak
             event.total -= rest.total
             event.count -= rest.count
             self.restart(score)
             return rest
-        if score >= self._height:
+        if score >= self._peak:
             self.restart(score)
         return None
 

@@ -251,7 +251,7 @@ class Decode(Struct, frozen=True):
     min_duration
         Shorter events are dropped (after merging).
     dip
-        An event ends, and the next one begins, where the score fell below this share of the lower one of the heights on
+        An event ends, and the next one begins, where the score fell below this share of the lower one of the peaks on
         both sides: calls that touch. 0 for never. It is known once the score has risen again.
     states
         The classes are states, one of which always holds: the one of the highest score, where that reaches `on`. Only a

@@ -33,7 +33,7 @@ from training.sampling.registry import Material
 
 Float32 = npt.NDArray[np.float32]
 Seconds = Annotated[float, Meta(gt=0)]
-UNKNOWN = -1.0  # a target that is not taught
+UNTAUGHT = -1.0  # a target
 FLOOR_DB = 6.0  # what is no louder than this above the median is no part of a spectrum that is compared
 
 
@@ -96,11 +96,11 @@ def _row(settings: NotesSettings, job: Job, row: Sequence[Item]) -> tuple[dict[s
         found = notes((level >= settings.gate) & known, changes, settings.turn, round(settings.shortest * rate))
         for item, part in parts:
             heard = any(note.start < part.stop and note.stop > part.start for note in found)
-            targets[part, label] = UNKNOWN if label in (item.weak or ()) and not heard else 0
+            targets[part, label] = UNTAUGHT if label in (item.weak or ()) and not heard else 0
         draw_apart(targets[:, label], found, round(settings.apart * rate))
         for item, part in parts:
             if len(item.weak or ()) > 1:
-                targets[part, label][targets[part, label] > 0] = UNKNOWN
+                targets[part, label][targets[part, label] > 0] = UNTAUGHT
         count += len(found)
     return {item.name: targets[part] for item, part in parts}, count
 

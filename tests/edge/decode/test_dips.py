@@ -39,7 +39,7 @@ def test_a_shallow_dip_a_fall_without_a_rise_and_no_rule_leave_one_event():
     assert spans(detections([1.0, 1.0, 0.6, 1.0, 1.0], Decode(on=0.5, off=0.5))) == [(0, 5)]
 
 
-def test_the_lower_one_of_the_heights_decides():
+def test_the_lower_one_of_the_peaks_decides():
     # 0.5 is less than 0.7 of 1.0, not of 0.7; then the score rises on.
     assert spans(detections([1.0, 1.0, 0.5, 0.7], Decode(on=0.5, off=0.4, dip=0.7))) == [(0, 4)]
     assert spans(detections([1.0, 1.0, 0.5, 0.7, 0.72], Decode(on=0.5, off=0.4, dip=0.7))) == [(0, 2), (2, 5)]
@@ -52,7 +52,7 @@ def test_parts_too_short_are_no_events_of_their_own():
 
 
 def reference(scores, dip, shortest):
-    """Frame by frame: the lowest one behind the last height, once this frame is far enough above it."""
+    """Frame by frame: the lowest one behind the last peak, once this frame is far enough above it."""
     parts, start = [], 0
     for t in range(1, len(scores)):
         part = scores[start:t]
